@@ -1,0 +1,28 @@
+# syntax=docker/dockerfile:1
+# Merges the boundary and the registrations into one file. Built from the root of the checkout:  docker build -f deploy/syncer.Dockerfile .
+
+ARG RUST=rust:1.95-bookworm
+ARG RUNTIME=gcr.io/distroless/cc-debian12:nonroot
+
+FROM ${RUST} AS build
+WORKDIR /src
+COPY . .
+# One package at a time: built together with the other, cargo would unify their features and each binary would carry
+# what only the other asked for.
+RUN --mount=type=cache,id=postern-cargo,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=postern-syncer-target,target=/src/target \
+    cargo build --locked --profile ship -p postern-syncer \
+    && install -D -m 0755 target/ship/postern-syncer /out/postern-syncer \
+    && install -d -m 0755 /out/state
+
+FROM ${RUNTIME}
+COPY --from=build /out/postern-syncer /usr/local/bin/postern-syncer
+# A volume takes over owner and mode of what the image has at its path. It must be the same path and uid in both images
+# and no symlink, else the directory is root's and the syncer cannot write to it.
+COPY --from=build --chown=65532:65532 --chmod=0755 /out/state /var/lib/postern
+VOLUME /var/lib/postern
+USER 65532:65532
+ENTRYPOINT ["/usr/local/bin/postern-syncer"]
+CMD ["--help"]
+# ECS ignores a HEALTHCHECK written here, so there is none to trust in vain: the task definition and the compose file
+# each run `postern-syncer health`.
