@@ -143,13 +143,13 @@ def read_registrations(folder):
         if path.suffix not in (".yaml", ".yml", ".json"):
             continue
         documents = read_documents(path)
-        entries = [entry for document in documents for entry in (document if isinstance(document, list) else [document])]
-        for entry in entries:
+        for entry in flatten(documents):
             where = f"{path}: registration"
             if not isinstance(entry, dict):
                 raise Problem(f"{where} is {entry!r}, not a mapping with `root`, `name`, …")
             # Only what the store itself demands. All else is left for the syncer to judge: a bad registration
             # has to be seen as a condition, so it must be possible to put one.
+            entry.setdefault("name", "default")
             for key in ("root", "name"):
                 if not isinstance(entry.get(key), str) or not entry[key]:
                     raise Problem(f"{where} needs `{key}` as a non-empty string, found {entry.get(key)!r}")
@@ -160,6 +160,11 @@ def read_registrations(folder):
                 raise Problem(f"{where} {'#'.join(identity)} is there twice, also in {found[identity][0]}")
             found[identity] = (path, entry)
     return [entry for _, entry in found.values()]
+
+
+def flatten(documents):
+    for document in documents:
+        yield from document if isinstance(document, list) else [document]
 
 
 # ---- the stores ----------------------------------------------------------------------------------------------------
@@ -287,9 +292,12 @@ def put_registration(dynamodb, table, registration):
 
 def must_hold(fields):
     """The condition that the item has exactly these values; None: that it lacks the field."""
-    tests = [f"#{key} = :{key}" if value is not None else f"attribute_not_exists(#{key})" for key, value in fields.items()]
-    condition = {"ConditionExpression": " AND ".join(tests), "ExpressionAttributeNames": {f"#{key}": key for key in fields}}
     values = {f":{key}": value for key, value in fields.items() if value is not None}
+    tests = [f"#{key} = :{key}" if f":{key}" in values else f"attribute_not_exists(#{key})" for key in fields]
+    condition = {
+        "ConditionExpression": " AND ".join(tests),
+        "ExpressionAttributeNames": {f"#{key}": key for key in fields},
+    }
     if values:  # an empty map of values is an error
         condition["ExpressionAttributeValues"] = to_attributes(values)
     return condition

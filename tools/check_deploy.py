@@ -93,7 +93,7 @@ def compose_promises():
 
     router, syncer = services["router"], services["syncer"]
     power = [key for key in router.get("environment", {}) if key.startswith(("AWS_", "ECS_"))]
-    yield from check(not power and "env_file" not in router, "router/environment", f"the router holds AWS power: {power}")
+    yield from check(not power and "env_file" not in router, "router", f"it holds AWS power: {power or 'env_file'}")
     yield from check(f"state:{STATE}:ro" in router["volumes"], "router/volumes", "the router's mount is not read-only")
     yield from check(f"state:{STATE}" in syncer["volumes"], "syncer/volumes", f"the syncer does not write to {STATE}")
 
@@ -101,7 +101,8 @@ def compose_promises():
     subnet = compose["networks"]["postern"]["ipam"]["config"][0]["subnet"]
     boundary = read_yaml(ROOT / "localstack" / "boundary.yaml")
     allowed = [address for entry in boundary["destinations"] for address in entry["addresses"]]
-    yield from check(subnet in allowed, "networks/postern", f"{subnet} is not in the addresses of localstack/boundary.yaml")
+    if subnet not in allowed:
+        yield f"docker-compose.yml: networks/postern: {subnet} is not in the addresses of localstack/boundary.yaml"
 
     for service in services.values():
         for volume in service.get("volumes", []):

@@ -94,9 +94,10 @@ class Server(ThreadingHTTPServer):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--name", default=os.environ.get("NAME", "sample"), help="what it calls itself (default: NAME)")
-    parser.add_argument("--bind", default=os.environ.get("BIND", "127.0.0.1"), help="address (default: BIND or 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "9001")), help="0 for a free one (default: PORT or 9001)")
+    environment = os.environ
+    parser.add_argument("--name", default=environment.get("NAME", "sample"), help="what it calls itself (or NAME)")
+    parser.add_argument("--bind", default=environment.get("BIND", "127.0.0.1"), help="address (or BIND)")
+    parser.add_argument("--port", type=int, default=int(environment.get("PORT", "9001")), help="0: any free (or PORT)")
     options = parser.parse_args()
     Handler.name = options.name
     try:

@@ -1,0 +1,53 @@
+# The one list of commands: people and CI run nothing else.
+# On a bare Debian it takes a Rust toolchain, Python 3, make and gcc; everything else is installed on the way.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test fmt fmt-check lint build unit deny emulator check-deploy proofs pins clean
+
+export POSTERN_TEST_PYTHON := $(CURDIR)/.venv/bin/python
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: ## build and run it here: two sample APIs, no AWS, no Docker (PORT=8080)
+	@exec python3 tools/demo.py
+
+test: ## everything that has to hold: format, lints, dependencies, deploy files, all tests
+	@tools/test.sh
+
+fmt: ## format the Rust code
+	cargo fmt --all
+
+fmt-check:
+	cargo fmt --all --check
+
+lint: ## clippy, warnings are errors
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Binaries and tests in one go: built apart, cargo would unify features differently and compile much of the tree twice.
+build: ## the binaries and the tests, as `make unit` runs them
+	cargo build --workspace --bins --tests --locked
+
+unit: build emulator ## all Rust tests
+	cargo test --workspace --locked --no-fail-fast
+
+deny: ## licences, banned crates, sources, advisories
+	tools/deny.sh
+
+emulator: ## the S3 + DynamoDB emulator and the scripts' packages, in .venv
+	@tools/venv.sh
+
+check-deploy: emulator ## docker-compose.yml, the ECS task definition, the IAM policies
+	$(POSTERN_TEST_PYTHON) tools/check_deploy.py
+
+# The long runs (kill -9, bit flips, reloads under load, 100 000 routes) shorten themselves unless this is set.
+proofs: build emulator ## the slow proofs at full length, optimised
+	cargo build --workspace --bins --release --locked
+	POSTERN_SLOW=1 cargo test --workspace --release --locked
+
+pins: emulator ## write the hashed Python pins anew from the *.in files
+	@tools/pins.sh
+
+clean: ## what builds and runs left behind
+	cargo clean
+	rm -rf .demo .tools .venv
