@@ -1,1 +1,28 @@
-//! placeholder
+//! What both processes agree on: the documents people write, the checks they must pass, and the
+//! merged file that is all that travels between the syncer and the router.
+//!
+//! Owns: the wire form of [`document::Boundary`] and [`document::Registration`], the leaf values
+//! that cannot hold anything bad ([`value`]), the checks ([`check`]), the merged file ([`merged`])
+//! and the bounded, atomic way of reading and replacing it ([`file`]).
+//!
+//! Must never know: sockets, runtimes, AWS, HTTP statuses. Everything here is a function of its
+//! arguments except [`file`], which is the only module that touches the disk.
+//!
+//! Layers, each may use those before it:
+//! `limits`, `problem` ← `value` ← `document` ← `parse`, `schema` ← `check` ← `merged`.
+
+pub mod check;
+pub mod condition;
+pub mod document;
+pub mod file;
+pub mod limits;
+pub mod merged;
+pub mod parse;
+pub mod problem;
+pub mod route;
+pub mod schema;
+pub mod secrets;
+pub mod value;
+
+pub use check::Boundary;
+pub use problem::{Problem, ProblemKind, Problems};

@@ -1,0 +1,174 @@
+//! Who may prove what: issuers of tokens, and realms of users. Public keys and hashes only, but for the
+//! shared keys of `HS*` issuers, which the syncer moves out before anything is written.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::value::{Name, Period};
+
+/// The ways in which a caller can prove who it is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Issuers of JSON Web Tokens, named `jwt:NAME` in policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jwt: Vec<JwtIssuer>,
+    /// Lists of users with passwords, named `basic:NAME` in policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub basic: Vec<BasicRealm>,
+}
+
+/// An issuer of JSON Web Tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JwtIssuer {
+    /// How it is called in policies.
+    pub name: Name,
+    /// What `iss` must be, to the letter.
+    pub issuer: String,
+    /// Values of which `aud` must hold one.
+    pub audiences: Vec<String>,
+    /// The keys, written out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<Jwks>,
+    /// Where the keys are published; fetched by the syncer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_url: Option<String>,
+    /// Where the address of the keys is published (OpenID Connect Discovery); fetched by the syncer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery_url: Option<String>,
+    /// How far clocks may differ; 60 seconds when left out.
+    #[serde(default = "default_leeway", skip_serializing_if = "is_default_leeway")]
+    pub leeway: Period,
+    /// Algorithms that are accepted; those that the keys are for when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub algorithms: Vec<Algorithm>,
+}
+
+const DEFAULT_LEEWAY: Period = Period::from_millis(60_000);
+
+fn default_leeway() -> Period {
+    DEFAULT_LEEWAY
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_default_leeway(leeway: &Period) -> bool {
+    *leeway == DEFAULT_LEEWAY
+}
+
+/// A signature algorithm of RFC 7518 or RFC 8037. `none` is not one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    RS256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    RS384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    RS512,
+    /// RSASSA-PSS with SHA-256.
+    PS256,
+    /// RSASSA-PSS with SHA-384.
+    PS384,
+    /// RSASSA-PSS with SHA-512.
+    PS512,
+    /// ECDSA on P-256 with SHA-256.
+    ES256,
+    /// ECDSA on P-384 with SHA-384.
+    ES384,
+    /// Edwards-curve signatures on Ed25519.
+    EdDSA,
+    /// HMAC with SHA-256.
+    HS256,
+    /// HMAC with SHA-384.
+    HS384,
+    /// HMAC with SHA-512.
+    HS512,
+}
+
+/// A set of keys (RFC 7517 §5).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Jwks {
+    /// The keys.
+    pub keys: Vec<Jwk>,
+}
+
+/// One key (RFC 7517 §4, RFC 7518 §6). Members that do not matter here are taken and ignored; private
+/// ones (`d` and its like) are a problem of the document.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Jwk {
+    /// Key type: `RSA`, `EC`, `OKP` or `oct`.
+    pub kty: String,
+    /// The name under which tokens ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kid: Option<String>,
+    /// The one algorithm it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alg: Option<Algorithm>,
+    /// `sig` when given.
+    #[serde(default, rename = "use", skip_serializing_if = "Option::is_none")]
+    pub usage: Option<String>,
+    /// RSA modulus, base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n: Option<String>,
+    /// RSA exponent, base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e: Option<String>,
+    /// Curve of an EC or OKP key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crv: Option<String>,
+    /// First coordinate, base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x: Option<String>,
+    /// Second coordinate, base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub y: Option<String>,
+    /// A shared key, base64url. In the merged file: the name of a secret in the file beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub k: Option<String>,
+    /// A private exponent. Never accepted; known so that it can be refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub d: Option<String>,
+}
+
+impl fmt::Debug for Jwk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Shared keys pass through here: only what names a key is shown.
+        f.debug_struct("Jwk")
+            .field("kty", &self.kty)
+            .field("kid", &self.kid)
+            .field("alg", &self.alg)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A list of users with passwords.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BasicRealm {
+    /// How it is called in policies, and the realm in `WWW-Authenticate`.
+    pub name: Name,
+    /// Its users.
+    pub users: Vec<BasicUser>,
+}
+
+/// One user.
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BasicUser {
+    /// The name, without a colon (RFC 7617 §2).
+    pub name: String,
+    /// An argon2id hash in PHC form, or a bcrypt hash.
+    pub hash: String,
+    /// Scopes that this user has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+}
+
+impl fmt::Debug for BasicUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BasicUser").field("name", &self.name).field("scopes", &self.scopes).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,21 @@
+//! The documents as they are written: field by field, unknown fields refused, leaf values already valid.
+//!
+//! Owns the wire form. Must never know behaviour: what a field means is decided in `check` and beyond.
+
+mod boundary;
+mod identity;
+mod policies;
+mod registration;
+
+pub use boundary::{
+    BoundaryDocument, BoundaryKind, ClientCertificate, Destination, DestinationTls, PathRule, PolicyLayer, Protocol,
+    Requirement, Roots,
+};
+pub use identity::{Algorithm, BasicRealm, BasicUser, Identity, Jwk, Jwks, JwtIssuer};
+pub use policies::{AnyOf, Authenticator, Authorization, BodyPolicy, PathHandling, PolicySet, RouteTimeouts};
+pub use registration::{ApiVersion, Registration, RegistrationKind, Rewrite, RouteId, RouteMatch, Target};
+
+/// Whether a field says nothing and can be left out.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -1,0 +1,131 @@
+//! What a route asks of the stages. The names are the same in a registration, in the boundary's
+//! `defaults` and in its `overrides`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::is_default;
+use crate::value::{ByteSize, HeaderName, Name, Period, ValueError, leaf};
+
+/// A set of policies; what is left out says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySet {
+    /// Who must be proved; open when nobody says anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<AnyOf>,
+    /// What the caller must be allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<Authorization>,
+    /// Headers that tell the destination who calls: header name to claim path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_headers: Option<IndexMap<HeaderName, String>>,
+    /// How long each phase may take.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub timeouts: RouteTimeouts,
+    /// What may be in a request's body.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub body: BodyPolicy,
+    /// What happens to paths with two readings; `strict` when nobody says anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathHandling>,
+}
+
+/// Proofs of which one is enough.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnyOf {
+    /// `jwt:NAME`, `basic:NAME`, `iam`, or `none`.
+    #[schemars(length(min = 1))]
+    pub any_of: Vec<Authenticator>,
+}
+
+/// One way to prove who calls.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Authenticator {
+    /// Nobody need be proved.
+    None,
+    /// The destination checks a SigV4 signature; the router leaves all it covers untouched.
+    Iam,
+    /// A token of that issuer.
+    Jwt(Name),
+    /// A user of that realm.
+    Basic(Name),
+}
+
+impl FromStr for Authenticator {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text.split_once(':') {
+            Some(("jwt", name)) => name.parse().map(Self::Jwt),
+            Some(("basic", name)) => name.parse().map(Self::Basic),
+            None if text == "iam" => Ok(Self::Iam),
+            None if text == "none" => Ok(Self::None),
+            _ => Err(ValueError::new("is no way to authenticate").hint("write jwt:NAME, basic:NAME, iam or none")),
+        }
+    }
+}
+
+impl fmt::Display for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Iam => f.write_str("iam"),
+            Self::Jwt(name) => write!(f, "jwt:{name}"),
+            Self::Basic(name) => write!(f, "basic:{name}"),
+        }
+    }
+}
+
+leaf!(Authenticator, "postern-authenticator", "jwt:NAME, basic:NAME, iam or none.", "jwt:corp");
+
+/// What the caller must be allowed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Authorization {
+    /// Scopes that the caller must all have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+}
+
+/// How long each phase may take.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteTimeouts {
+    /// To resolve, connect and finish the TLS handshake; 2 s when nobody says anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<Period>,
+    /// From the request's last byte to the answer's first; 35 s when nobody says anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte: Option<Period>,
+    /// Without a byte in either direction; 60 s when nobody says anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Period>,
+    /// From the request's head to the answer's last byte; without end when nobody says anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<Period>,
+}
+
+/// What may be in a request's body.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BodyPolicy {
+    /// The most bytes; 10 MiB when nobody says anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<ByteSize>,
+}
+
+/// What happens to paths with two readings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PathHandling {
+    /// They are refused.
+    Strict,
+    /// They are forwarded below the root; only the root itself must have one reading.
+    Raw,
+}

@@ -1,0 +1,46 @@
+//! Every bound of the documents and the merged file, in one place, with its reason.
+
+/// Largest boundary document read, in bytes. Boundaries are written by people; 4 MiB holds some
+/// 20 000 path rules.
+pub const BOUNDARY_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Largest single registration file read, in bytes. A DynamoDB item ends at 400 KB; a file may hold
+/// a list of them.
+pub const REGISTRATION_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Largest merged file read, in bytes: 100 000 routes take some 60 MB, so this leaves a factor of four.
+pub const MERGED_FILE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Most registrations taken from one source.
+pub const REGISTRATIONS: usize = 200_000;
+
+/// Most host patterns in a boundary, and in one destination.
+pub const HOSTS: usize = 10_000;
+
+/// Most destinations in a boundary.
+pub const DESTINATIONS: usize = 10_000;
+
+/// Most path rules in a boundary.
+pub const PATH_RULES: usize = 20_000;
+
+/// Longest request target and longest root path, in bytes: what a private API Gateway accepts.
+pub const PATH_BYTES: usize = 8_192;
+
+/// Most segments of a root or a template: deeper trees are mistakes and cost memory.
+pub const PATH_SEGMENTS: usize = 64;
+
+/// Most weighted destinations of one route.
+pub const ROUTE_DESTINATIONS: usize = 64;
+
+/// Most header or query conditions of one route.
+pub const MATCH_CONDITIONS: usize = 16;
+
+/// Deepest nesting of a document: ours need eight levels.
+pub const NESTING: usize = 32;
+
+/// Farthest that a generation number may jump in one file: a wild number is a sign of tampering,
+/// and would lock every later file out.
+pub const GENERATION_JUMP: u64 = 1_000_000;
+
+/// Generations kept beside the merged file.
+pub const HISTORY: usize = 50;

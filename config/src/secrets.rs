@@ -1,0 +1,66 @@
+//! Shared keys that a boundary carries, on their way out of it: they go into a file of their own, mode
+//! 0600, beside the merged file, and never into the merged file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::BoundaryDocument;
+
+/// The file's name, beside the merged file.
+pub const FILE_NAME: &str = "secrets.json";
+
+/// What stands in front of a secret's name where the secret itself stood.
+pub const REFERENCE: &str = "secret:";
+
+/// Secrets by name. Never shown.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secrets(BTreeMap<String, String>);
+
+impl Secrets {
+    /// Takes every secret out of a boundary and leaves its name there.
+    pub fn take_from(document: &mut BoundaryDocument) -> Self {
+        let mut secrets = BTreeMap::new();
+        for issuer in &mut document.identity.jwt {
+            let keys = issuer.jwks.iter_mut().flat_map(|set| &mut set.keys);
+            for (index, key) in keys.enumerate() {
+                if let Some(secret) = key.k.take() {
+                    let name = format!("jwt/{}/{index}", issuer.name);
+                    key.k = Some(format!("{REFERENCE}{name}"));
+                    secrets.insert(name, secret);
+                }
+            }
+        }
+        Self(secrets)
+    }
+
+    /// The secret that `reference` names.
+    pub fn resolve(&self, reference: &str) -> Option<&str> {
+        self.0.get(reference.strip_prefix(REFERENCE)?).map(String::as_str)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bytes of the file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).unwrap_or_default()
+    }
+
+    /// Reads the bytes of the file.
+    ///
+    /// # Errors
+    /// In words that show nothing of what is in it.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, &'static str> {
+        serde_json::from_slice(bytes).map_err(|_| "the file of secrets is not readable JSON")
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
