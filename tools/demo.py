@@ -8,6 +8,7 @@ Environment: PORT (8080), ROUTER_ADMIN_PORT (9901), SYNCER_ADMIN_PORT (9902).
 """
 
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
@@ -40,6 +41,7 @@ def main():
     children = []
     try:
         ports = choose_ports()
+        claim_folder()
         binaries = build()
         lay_out(ports)
         start_all(children, binaries, ports)
@@ -66,7 +68,7 @@ def stop(*_):
 
 def choose_ports():
     """The fixed ones must be free, since people know them; the samples' may move."""
-    ports = {}
+    ports, taken = {}, {}
     for name, variable, default in (("router", "PORT", 8080), ("router_admin", "ROUTER_ADMIN_PORT", 9901),
                                     ("syncer_admin", "SYNCER_ADMIN_PORT", 9902)):
         text = os.environ.get(variable) or str(default)
@@ -76,12 +78,16 @@ def choose_ports():
         if port in ports.values():
             raise Problem(f"{variable} is {port}, which another of PORT, ROUTER_ADMIN_PORT, SYNCER_ADMIN_PORT is too")
         if not is_free(port):
-            raise Problem(f"port {port} is taken by another program. End that, or choose another port: "
-                          f"{variable}={free_port(port + 10)} make demo")
+            taken[variable] = port
         ports[name] = port
+    if taken:
+        instead = " ".join(f"{variable}={free_port(port + 10)}" for variable, port in taken.items())
+        which = " and ".join(map(str, taken.values()))
+        raise Problem(f"{'port' if len(taken) == 1 else 'ports'} {which} {'is' if len(taken) == 1 else 'are'} taken by "
+                      f"another program. End that, or choose otherwise: {instead} make demo")
     for name, wanted in SAMPLE_PORTS.items():
-        taken = wanted in ports.values() or not is_free(wanted)
-        ports[name] = free_port(wanted + 10, avoid=ports.values()) if taken else wanted
+        usable = wanted not in ports.values() and is_free(wanted)
+        ports[name] = wanted if usable else free_port(wanted + 10, avoid=ports.values())
     return ports
 
 
@@ -98,6 +104,16 @@ def is_free(port):
 
 def free_port(first, avoid=()):
     return next(port for port in range(first, 65536) if port not in avoid and is_free(port))
+
+
+def claim_folder():
+    """A second demo, on other ports, would pull the documents from under the first."""
+    WORK.mkdir(exist_ok=True)
+    try:
+        # Held until this program ends, however it does.
+        fcntl.flock(os.open(WORK, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Problem(f"a demo is running in {os.path.relpath(WORK)} already; end that one first") from None
 
 
 def build():
@@ -123,8 +139,9 @@ def build():
 
 def lay_out(ports):
     """Fresh documents at every start, so that the demo shows the same whatever was tried the last time."""
-    shutil.rmtree(WORK, ignore_errors=True)
-    shutil.copytree(ROOT / "demo", WORK)
+    for old in WORK.iterdir():
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    shutil.copytree(ROOT / "demo", WORK, dirs_exist_ok=True)
     (WORK / "out").mkdir()
     moved = {str(port): str(ports[name]) for name, port in SAMPLE_PORTS.items()}
     for path in WORK.rglob("*.yaml"):
