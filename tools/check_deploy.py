@@ -11,6 +11,7 @@ import importlib.resources
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ def main():
             *schema_problems(ROOT / "docker-compose.yml"),
             *docker_problems(),
             *compose_promises(),
+            *image_problems(),
             *task_definition_problems(),
             *policy_problems(),
         ]
@@ -110,6 +112,15 @@ def compose_promises():
             yield from check(not source.startswith("./") or (ROOT / source).exists(), "volumes", f"no {source}")
         dockerfile = service.get("build", {}).get("dockerfile")
         yield from check(dockerfile is None or (ROOT / dockerfile).exists(), "build", f"no {dockerfile}")
+
+
+def image_problems():
+    """cargo reads every member's manifest, so each has to be let into the build although only one is built."""
+    members = re.search(r"members = \[(.*?)\]", (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.DOTALL)
+    let_in = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    for member in re.findall(r'"([^"]+)"', members[1]):
+        if f"!{member}" not in let_in:
+            yield f".dockerignore: !{member} is missing: the images could not be built without that member"
 
 
 # ---- deploy/ -------------------------------------------------------------------------------------------------------

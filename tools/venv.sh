@@ -20,7 +20,7 @@ make_venv() {
     rm -rf "$venv"
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "tools/venv.sh: installing python3-venv"
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv; } >/dev/null ||
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 python3-venv; } >/dev/null ||
             fail "python3-venv could not be installed; see the lines above"
         "$python" -m venv "$venv" && return
     elif "$python" -m pip --version >/dev/null 2>&1; then
