@@ -1,1 +1,4 @@
-//! placeholder
+//! The router: merged file → answers.
+mod reject;
+mod snapshot;
+mod stage;

@@ -1,0 +1,217 @@
+//! The closed list of reasons why the router answers by itself, and the one maker of such answers.
+//!
+//! Owns the mapping from a reason to status, public words and headers. Must never know routes or snapshots:
+//! nothing about the topology can leak from here.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::StatusCode;
+
+/// Why the router answers by itself. `docs/reasons.md` documents them one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Reason {
+    // The request itself.
+    BadRequest,
+    HostMissing,
+    HostInvalid,
+    HostNotListed,
+    PathAmbiguous,
+    PathTooLong,
+    HeaderInvalid,
+    HeadersTooLarge,
+    MethodNotSupported,
+    UpgradeNotSupported,
+    BodyTooLarge,
+    BodyTooSlow,
+    // Matching.
+    RouteNotFound,
+    MethodNotAllowed,
+    // Identity.
+    CredentialsMissing,
+    CredentialsInvalid,
+    TokenInvalid,
+    TokenExpired,
+    ScopeMissing,
+    KeysMissing,
+    PasswordChecksBusy,
+    // The router's own state.
+    NotReady,
+    Overloaded,
+    ConfigTooOld,
+    Internal,
+    // The destination.
+    DestinationUnresolved,
+    DestinationAddressForbidden,
+    DestinationRefused,
+    DestinationConnectTimeout,
+    TlsNameMismatch,
+    TlsExpired,
+    TlsUnknownIssuer,
+    TlsFailed,
+    DestinationTimeout,
+    DestinationIdle,
+    DestinationReset,
+    DestinationProtocol,
+    TotalTimeout,
+    // The client went away.
+    ClientClosed,
+}
+
+/// Whose move it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Fault {
+    Client,
+    Router,
+    Destination,
+    Configuration,
+}
+
+/// One row of the list.
+struct Row {
+    reason: Reason,
+    code: &'static str,
+    status: u16,
+    fault: Fault,
+    /// For the client: no name, address or path of anything behind the router.
+    public: &'static str,
+}
+
+macro_rules! rows {
+    ($($reason:ident $code:literal $status:literal $fault:ident $public:literal;)*) => {
+        /// In the order of the enum, so that a reason is an index.
+        const ROWS: &[Row] = &[$(Row {
+            reason: Reason::$reason, code: $code, status: $status, fault: Fault::$fault, public: $public,
+        }),*];
+    };
+}
+
+rows! {
+    BadRequest "bad_request" 400 Client "the request is malformed";
+    HostMissing "host_missing" 400 Client "the request names no host, or more than one";
+    HostInvalid "host_invalid" 400 Client "the host is not a DNS name";
+    HostNotListed "host_not_listed" 421 Client "this host is not answered here";
+    PathAmbiguous "path_ambiguous" 400 Client "the path has more than one reading";
+    PathTooLong "path_too_long" 414 Client "the path is too long";
+    HeaderInvalid "header_invalid" 400 Client "a header is malformed or has a name that is not accepted";
+    HeadersTooLarge "headers_too_large" 431 Client "the headers are too large";
+    MethodNotSupported "method_not_supported" 501 Client "this method is never routed";
+    UpgradeNotSupported "upgrade_not_supported" 400 Client "this route does not change protocols";
+    BodyTooLarge "body_too_large" 413 Client "the body is larger than this route takes";
+    BodyTooSlow "body_too_slow" 408 Client "the body came too slowly";
+    RouteNotFound "route_not_found" 404 Client "no route matches this request";
+    MethodNotAllowed "method_not_allowed" 405 Client "the route does not take this method";
+    CredentialsMissing "credentials_missing" 401 Client "credentials are required";
+    CredentialsInvalid "credentials_invalid" 401 Client "the credentials are not valid";
+    TokenInvalid "token_invalid" 401 Client "the token is not valid";
+    TokenExpired "token_expired" 401 Client "the token has expired";
+    ScopeMissing "scope_missing" 403 Client "the caller lacks a required scope";
+    KeysMissing "keys_missing" 503 Configuration "tokens cannot be verified at the moment";
+    PasswordChecksBusy "password_checks_busy" 503 Router "too many passwords are being verified";
+    NotReady "not_ready" 503 Router "the router has no configuration yet";
+    Overloaded "overloaded" 503 Router "the router has too much to do";
+    ConfigTooOld "config_too_old" 503 Configuration "the configuration is too old to be trusted";
+    Internal "internal" 500 Router "the router failed";
+    DestinationUnresolved "destination_unresolved" 502 Destination "the destination cannot be reached";
+    DestinationAddressForbidden "destination_address_forbidden" 502 Configuration "the destination cannot be reached";
+    DestinationRefused "destination_refused" 502 Destination "the destination cannot be reached";
+    DestinationConnectTimeout "destination_connect_timeout" 504 Destination "the destination did not answer in time";
+    TlsNameMismatch "tls_name_mismatch" 502 Destination "the destination could not be verified";
+    TlsExpired "tls_expired" 502 Destination "the destination could not be verified";
+    TlsUnknownIssuer "tls_unknown_issuer" 502 Destination "the destination could not be verified";
+    TlsFailed "tls_failed" 502 Destination "the destination could not be verified";
+    DestinationTimeout "destination_timeout" 504 Destination "the destination did not answer in time";
+    DestinationIdle "destination_idle" 504 Destination "the destination stopped in the middle of its answer";
+    DestinationReset "destination_reset" 502 Destination "the destination closed the connection";
+    DestinationProtocol "destination_protocol" 502 Destination "the destination's answer is malformed";
+    TotalTimeout "total_timeout" 504 Destination "the request took too long";
+    ClientClosed "client_closed" 499 Client "the client closed the connection";
+}
+
+impl Reason {
+    fn row(self) -> &'static Row {
+        let row = &ROWS[self as usize];
+        debug_assert!(row.reason == self, "the rows are in the order of the enum");
+        row
+    }
+
+    /// The word in the problem body, the header, the log and the metrics.
+    pub(crate) fn code(self) -> &'static str {
+        self.row().code
+    }
+
+    /// The status that a client gets.
+    pub(crate) fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.row().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Whose move it is.
+    pub(crate) fn fault(self) -> Fault {
+        self.row().fault
+    }
+
+    /// What a client may read.
+    pub(crate) fn public(self) -> &'static str {
+        self.row().public
+    }
+
+    /// Every reason, for metrics and documentation.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        ROWS.iter().map(|row| row.reason)
+    }
+}
+
+/// The router's own refusal: a reason, and for the log what exactly was found.
+pub(crate) struct Rejection {
+    /// Why.
+    pub(crate) reason: Reason,
+    /// For the log alone. Never a secret, never a body.
+    pub(crate) detail: Cow<'static, str>,
+    /// `WWW-Authenticate`, `Allow` or `Retry-After`, as the status asks for.
+    pub(crate) headers: Vec<(http::HeaderName, http::HeaderValue)>,
+}
+
+impl Rejection {
+    /// A refusal with words for the log.
+    pub(crate) fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason, detail: detail.into(), headers: Vec::new() }
+    }
+
+    /// The same refusal with one more header.
+    #[must_use]
+    pub(crate) fn header(mut self, name: http::HeaderName, value: http::HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+impl From<Reason> for Rejection {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason, "")
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason.code(), self.detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_its_own_row() {
+        for (index, row) in ROWS.iter().enumerate() {
+            assert_eq!(row.reason as usize, index, "{}", row.code);
+            assert_eq!(row.reason.code(), row.code);
+        }
+        let mut codes: Vec<_> = Reason::all().map(Reason::code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), ROWS.len());
+        assert!(ROWS.len() <= 90);
+    }
+}

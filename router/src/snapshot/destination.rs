@@ -1,0 +1,121 @@
+//! A compiled destination: everything a socket needs, decided before any request comes.
+//!
+//! The fields are private and only `compile` makes one, so no request can put a name or an address of its
+//! own into it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use postern_config::value::{Forbidden, HostName, Network, forbidden, is_private};
+use rustls::pki_types::ServerName;
+
+/// Where connections go, and how they are verified. Two routes to the same place share one.
+pub(crate) struct Destination {
+    /// Tells destinations apart that must not share connections; also survives reloads.
+    key: Arc<str>,
+    /// The boundary's name for it.
+    name: Arc<str>,
+    dial: HostName,
+    port: u16,
+    /// The `Host` that is sent, with the port when it is not the scheme's own.
+    host: HeaderValue,
+    tls: Option<TlsPlan>,
+    addresses: Box<[Network]>,
+    allow_loopback: bool,
+}
+
+/// How a TLS connection is made: the name asked for, and whose certificate is taken.
+#[derive(Clone)]
+pub(crate) struct TlsPlan {
+    /// The server name indication.
+    pub(crate) server_name: ServerName<'static>,
+    /// Verifies chain and name; there is no other kind.
+    pub(crate) config: Arc<rustls::ClientConfig>,
+}
+
+/// Why a resolved address is not dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AddressRefused {
+    /// Refused whatever a boundary says.
+    #[error("{0}")]
+    Forbidden(Forbidden),
+    /// Outside of the networks that the destination names.
+    #[error("outside of the destination's addresses")]
+    Outside,
+    /// Private, and the destination names no networks.
+    #[error("a private address, and the destination names no addresses")]
+    Private,
+}
+
+/// What `compile` needs to say to make one.
+pub(super) struct DestinationParts {
+    pub(super) key: Arc<str>,
+    pub(super) name: Arc<str>,
+    pub(super) dial: HostName,
+    pub(super) port: u16,
+    pub(super) host: HeaderValue,
+    pub(super) tls: Option<TlsPlan>,
+    pub(super) addresses: Box<[Network]>,
+    pub(super) allow_loopback: bool,
+}
+
+impl Destination {
+    pub(super) fn new(parts: DestinationParts) -> Self {
+        let DestinationParts { key, name, dial, port, host, tls, addresses, allow_loopback } = parts;
+        Self { key, name, dial, port, host, tls, addresses, allow_loopback }
+    }
+
+    /// The identity under which connections are kept.
+    pub(crate) fn key(&self) -> &Arc<str> {
+        &self.key
+    }
+
+    /// The boundary's name for it, for logs and metrics.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The name that is resolved.
+    pub(crate) fn dial(&self) -> &HostName {
+        &self.dial
+    }
+
+    /// The port that is dialled.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The `Host` that is sent.
+    pub(crate) fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    /// How TLS is made; `None` for plain HTTP.
+    pub(crate) fn tls(&self) -> Option<&TlsPlan> {
+        self.tls.as_ref()
+    }
+
+    /// Whether a socket may be opened to `address`. Asked for the very address that is then dialled.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn permits(&self, address: IpAddr) -> Result<(), AddressRefused> {
+        let named = self.addresses.iter().any(|network| network.contains(address));
+        match forbidden(address) {
+            Some(Forbidden::Loopback) if self.allow_loopback && named => Ok(()),
+            Some(kind) => Err(AddressRefused::Forbidden(kind)),
+            None if named => Ok(()),
+            None if !self.addresses.is_empty() => Err(AddressRefused::Outside),
+            None if is_private(address) => Err(AddressRefused::Private),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)
+    }
+}

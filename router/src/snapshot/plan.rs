@@ -1,0 +1,101 @@
+//! A compiled route: what every stage needs of it, and nothing that must be looked up again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use smallvec::SmallVec;
+
+use super::Destination;
+use crate::stage::authenticate::Way;
+
+/// What a request on this route meets.
+pub(crate) struct RoutePlan {
+    /// `ROOT#NAME`.
+    pub(crate) id: Arc<str>,
+    /// Who answers for it, for logs and metrics.
+    pub(crate) owner: Arc<str>,
+    /// Where it leads, by weight.
+    pub(crate) targets: Box<[Target]>,
+    /// Ways to prove who calls; empty means open.
+    pub(crate) ways: Box<[Way]>,
+    /// Scopes that the caller must all have.
+    pub(crate) scopes: Box<[Box<str>]>,
+    /// Headers made from claims.
+    pub(crate) identity_headers: Box<[(HeaderName, ClaimPath)]>,
+    /// How long each phase may take.
+    pub(crate) timeouts: Timeouts,
+    /// Most bytes of a request's body.
+    pub(crate) body_max: u64,
+    /// How the path is changed.
+    pub(crate) path: PathPlan,
+    /// Whether paths with two readings are forwarded below the root.
+    pub(crate) raw_path: bool,
+}
+
+/// One place where a route leads.
+pub(crate) struct Target {
+    /// Where connections go.
+    pub(crate) destination: Arc<Destination>,
+    /// Put in front of the path; empty or `/…` without a slash at its end.
+    pub(crate) prefix: Box<str>,
+    /// Its share.
+    pub(crate) weight: u32,
+}
+
+/// How the forwarded path is made from the raw one.
+pub(crate) enum PathPlan {
+    /// Kept byte for byte.
+    Keep,
+    /// The root's segments are replaced by this (empty or `/…`).
+    ReplaceRoot {
+        /// How many segments the root has.
+        segments: usize,
+        /// What stands there instead.
+        with: Box<str>,
+    },
+    /// Written anew from parts of the raw path.
+    Template(Box<[PathPart]>),
+}
+
+/// A part of a rewritten path.
+pub(crate) enum PathPart {
+    /// Text, beginning with `/`.
+    Literal(Box<str>),
+    /// The raw segment at this place of the request's path.
+    Segment(usize),
+    /// The raw rest from this place on.
+    Rest(usize),
+}
+
+/// How long each phase may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timeouts {
+    /// To resolve, connect and finish the TLS handshake.
+    pub(crate) connect: Duration,
+    /// From the request's last byte to the answer's first.
+    pub(crate) first_byte: Duration,
+    /// Without a byte in either direction.
+    pub(crate) idle: Duration,
+    /// From the request's head to the answer's last byte.
+    pub(crate) total: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    /// 29 s is what a private API may take (`aws.md` §1), 35 s leave room for its own answer; 60 s is what
+    /// an ALB in front waits for a byte.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            first_byte: Duration::from_secs(35),
+            idle: Duration::from_secs(60),
+            total: None,
+        }
+    }
+}
+
+/// A path into claims: `sub`, `realm_access.roles`.
+pub(crate) struct ClaimPath(pub(crate) SmallVec<[Box<str>; 2]>);
+
+/// The most bytes of a request's body when nobody says anything: what a private API takes.
+pub(crate) const BODY_MAX: u64 = 10 * 1024 * 1024;

@@ -1,0 +1,5 @@
+//! The stages: each decides one thing, synchronously, from its arguments alone.
+//!
+//! Must never do I/O, spawn, sleep, or read a clock or the environment; no stage imports another.
+
+pub(crate) mod authenticate;
