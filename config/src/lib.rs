@@ -3,10 +3,10 @@
 //!
 //! Owns: the wire form of [`document::Boundary`] and [`document::Registration`], the leaf values
 //! that cannot hold anything bad ([`value`]), the checks ([`check`]), the merged file ([`merged`])
-//! and the bounded, atomic way of reading and replacing it ([`file`]).
+//! and the bounded, atomic way of reading and replacing it ([`mod@file`]).
 //!
 //! Must never know: sockets, runtimes, AWS, HTTP statuses. Everything here is a function of its
-//! arguments except [`file`], which is the only module that touches the disk.
+//! arguments except [`mod@file`], which is the only module that touches the disk.
 //!
 //! Layers, each may use those before it:
 //! `limits`, `problem` ← `value` ← `document` ← `parse`, `schema` ← `check` ← `merged`.
