@@ -159,7 +159,8 @@ def start_all(children, binaries, ports):
     start(children, "syncer", [
         binaries["postern-syncer"], "run", "--boundary", f"{WORK}/boundary.yaml",
         "--registrations", f"{WORK}/registrations", "--out", f"{WORK}/out", "--interval", "1s",
-        "--allow-loopback-destinations", "--admin", f"127.0.0.1:{ports['syncer_admin']}"])
+        "--allow-loopback-destinations", "--admin", f"127.0.0.1:{ports['syncer_admin']}",
+        "--router", f"127.0.0.1:{ports['router_admin']}"])
     start(children, "router", [
         binaries["postern-router"], "serve", "--config", f"{WORK}/out/merged.json",
         "--listen", f"127.0.0.1:{ports['router']}", "--admin", f"127.0.0.1:{ports['router_admin']}",
@@ -167,10 +168,14 @@ def start_all(children, binaries, ports):
 
 
 def start(children, name, command):
+    # Settings of a real installation that lie about in the environment would make it another demo.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("POSTERN_", "AWS_"))}
+    # There is no load balancer here that would have to learn of the end first.
+    environment.update(POSTERN_ROUTER_SHUTDOWN__LAME_DUCK="0s", POSTERN_ROUTER_SHUTDOWN__DEADLINE="2s")
     with open(WORK / f"{name}.log", "wb") as log:
         # A session of its own: Ctrl-C goes to this program alone, which then ends the others in order.
-        child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                 start_new_session=True, preexec_fn=die_with_parent)
+        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                                 stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=die_with_parent)
     children.append((name, child))
 
 
