@@ -38,6 +38,21 @@ pub const MATCH_CONDITIONS: usize = 16;
 /// Deepest nesting of a document: ours need eight levels.
 pub const NESTING: usize = 32;
 
+/// Most nodes of one YAML text: as many as fill the largest registration file with short fields.
+pub const YAML_NODES: usize = 8_000_000;
+
+/// Most anchors, and most references to them, in one YAML text.
+pub const YAML_REFERENCES: usize = 1_000;
+
+/// Most nodes that references may repeat in one YAML text: what keeps a small file from becoming a large one.
+pub const YAML_REPEATED: usize = 100_000;
+
+/// Longest value of a header or query condition, in bytes: longer ones are refused on the wire anyway.
+pub const MATCH_VALUE_BYTES: usize = 4_096;
+
+/// Longest timeout, in seconds: a day. Longer ones hold memory for nobody.
+pub const TIMEOUT_SECONDS: u64 = 86_400;
+
 /// Farthest that a generation number may jump in one file: a wild number is a sign of tampering,
 /// and would lock every later file out.
 pub const GENERATION_JUMP: u64 = 1_000_000;

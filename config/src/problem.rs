@@ -117,9 +117,60 @@ pub fn shown(found: &str) -> String {
     format!("\"{text}\"")
 }
 
-/// The nearest of `known` to `word`, as a remedy.
+/// A URL without the user and password in it: what is shown may be kept for long, and by others.
+pub fn without_credentials(text: &str) -> std::borrow::Cow<'_, str> {
+    let from = text.find("://").map_or(0, |at| at + 3);
+    let authority = &text[from..];
+    let to = authority.find(['/', '?', '#']).unwrap_or(authority.len());
+    match authority[..to].rfind('@') {
+        Some(at) if from > 0 => format!("{}…{}", &text[..from], &authority[at..]).into(),
+        _ => text.into(),
+    }
+}
+
+/// The nearest of `known` to `word`, as a remedy. Case does not count against it.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let near = known.into_iter().map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate)).min()?;
-    let close = near.0 <= 1 + word.chars().count() / 3;
-    close.then(|| format!("did you mean \"{}\"?", near.1))
+    let word = word.to_lowercase();
+    let length = word.chars().count();
+    let most = 1 + length / 3;
+    let near = known
+        .into_iter()
+        // The distance is at least the difference in length, and costs the product of the lengths.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= most)
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
+        .min()?;
+    (near.0 <= most).then(|| format!("did you mean \"{}\"?", near.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_has_a_remedy_and_another_word_has_none() {
+        for (word, expected) in
+            [("HTTPS", Some("https")), ("htps", Some("https")), ("ftp", Some("http")), ("quic", None)]
+        {
+            let expected = expected.map(|near| format!("did you mean \"{near}\"?"));
+            assert_eq!(did_you_mean(word, ["http", "https"]), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_shown_url_holds_no_password() {
+        for (text, shown) in [
+            ("https://user:secret@a.example.com/x@y", "https://…@a.example.com/x@y"),
+            ("https://a@b:c@d", "https://…@d"),
+            ("https://a.example.com/@x", "https://a.example.com/@x"),
+            ("team@example.com", "team@example.com"),
+        ] {
+            assert_eq!(without_credentials(text), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_fits_one_line() {
+        assert_eq!(shown("a\nb\u{1b}[31m"), "\"a\\nb\\u{1b}[31m\"");
+        assert!(shown(&"x".repeat(1_000)).len() < 200);
+    }
 }

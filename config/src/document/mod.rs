@@ -4,6 +4,7 @@
 
 mod boundary;
 mod identity;
+mod maps;
 mod policies;
 mod registration;
 

@@ -22,7 +22,8 @@ pub struct PolicySet {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization: Option<Authorization>,
     /// Headers that tell the destination who calls: header name to claim path.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::maps::distinct_if_given", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("propertyNames" = HeaderName::names(), "postern-distinct-names" = true))]
     pub identity_headers: Option<IndexMap<HeaderName, String>>,
     /// How long each phase may take.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -40,7 +41,6 @@ pub struct PolicySet {
 #[serde(deny_unknown_fields)]
 pub struct AnyOf {
     /// `jwt:NAME`, `basic:NAME`, `iam`, or `none`.
-    #[schemars(length(min = 1))]
     pub any_of: Vec<Authenticator>,
 }
 

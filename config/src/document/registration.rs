@@ -93,10 +93,11 @@ pub struct RouteMatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<Template>,
     /// Headers with their exact values.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[serde(default, deserialize_with = "super::maps::distinct", skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(extend("propertyNames" = HeaderName::names(), "postern-distinct-names" = true))]
     pub headers: IndexMap<HeaderName, String>,
     /// Query parameters with their exact values.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[serde(default, deserialize_with = "super::maps::distinct", skip_serializing_if = "IndexMap::is_empty")]
     pub query: IndexMap<String, String>,
 }
 

@@ -36,6 +36,13 @@ impl FromStr for HostName {
     }
 }
 
+/// So that a set of names can be asked with borrowed text.
+impl std::borrow::Borrow<str> for HostName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -110,8 +117,18 @@ fn check_name(name: &str) -> Result<(), ValueError> {
         return Err(ValueError::new("is an address, not a name")
             .hint("write a DNS name; for destinations put the address into \"addresses\""));
     }
+    if name.contains("://") {
+        return fault("is a URL, not a name");
+    }
+    if name.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+    {
+        return Err(ValueError::new("has a port").hint("write the name alone"));
+    }
     if name.contains('*') {
         return fault("has a wildcard where only *. in front may be");
+    }
+    if name.len() > 1 && name.ends_with('.') {
+        return Err(ValueError::new("ends with a dot").hint(format!("write {}", name.trim_end_matches('.'))));
     }
     for label in name.split('.') {
         if label.is_empty() {

@@ -120,7 +120,10 @@ pub(crate) fn deserialize_leaf<'de, L: Leaf, D: serde::Deserializer<'de>>(deseri
             write!(f, "a string such as \"{}\"", L::EXAMPLE)
         }
         fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<L, E> {
-            text.parse().map_err(|error: ValueError| E::custom(format_args!("{} {error}", crate::problem::shown(text))))
+            text.parse().map_err(|error: ValueError| {
+                let text = crate::problem::without_credentials(text);
+                E::custom(format_args!("{} {error}", crate::problem::shown(&text)))
+            })
         }
     }
     deserializer.deserialize_str(Text(std::marker::PhantomData))

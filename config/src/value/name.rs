@@ -7,7 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ValueError, leaf};
+use super::{Leaf, ValueError, leaf};
 
 /// A name that people give: of a destination, an owner, a registration, an issuer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +51,11 @@ impl HeaderName {
     /// The name in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The schema of a mapping's keys that are header names.
+    pub(crate) fn names() -> serde_json::Value {
+        serde_json::json!({ "type": "string", "format": Self::FORMAT })
     }
 }
 

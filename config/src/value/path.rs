@@ -167,13 +167,22 @@ impl FromStr for RootPath {
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         const EXAMPLE: &str = "write a path such as /orders";
-        let canonical = canonical_path(text.as_bytes())
-            .map_err(|error| ValueError::new(format!("is not a root: the {error}")).hint(EXAMPLE))?;
-        if text.contains(['{', '}']) {
-            return Err(
-                ValueError::new("is not a root: a root has no variables").hint("put the template into match.path")
-            );
+        if text.contains(['{', '}']) || text.contains("/:") {
+            return Err(ValueError::new("is not a root: has variables").hint("templates are for match.path"));
         }
+        if let Some(plain) = text.strip_suffix("/*").or_else(|| text.strip_suffix("/**")) {
+            let plain = if plain.is_empty() { "/" } else { plain };
+            return Err(ValueError::new(
+                "is not a root: ends with a wildcard, and everything below belongs to it already",
+            )
+            .hint(format!("write {plain}")));
+        }
+        if text.contains('?') {
+            return Err(ValueError::new("is not a root: has a query").hint(EXAMPLE));
+        }
+        let canonical = canonical_path(text.as_bytes()).map_err(|error| {
+            ValueError::new(format!("is not a root: {}", error.to_string().trim_start_matches("path "))).hint(EXAMPLE)
+        })?;
         if canonical != text {
             return Err(ValueError::new("is not in canonical form").hint(format!("write {canonical}")));
         }
@@ -185,6 +194,13 @@ impl FromStr for RootPath {
             return Err(ValueError::new("has more than 64 segments").hint(EXAMPLE));
         }
         Ok(root)
+    }
+}
+
+/// So that a table of roots can be asked with borrowed text.
+impl std::borrow::Borrow<str> for RootPath {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -269,7 +285,10 @@ mod tests {
             assert_eq!(root.covers(&other.parse().unwrap()), expected, "{other}");
         }
         assert!("/".parse::<RootPath>().unwrap().covers(&root));
-        for text in ["/orders/", "orders", "/a//b", "/a/{id}", "/%61", "/a?b", "/a;b", "", "#registry"] {
+        for text in [
+            "/orders/", "orders", "/a//b", "/a/{id}", "/%61", "/a?b", "/a;b", "", "#registry", "/a/*", "/*", "/a/**",
+            "/a/:id",
+        ] {
             assert!(text.parse::<RootPath>().is_err(), "{text}");
         }
     }

@@ -78,6 +78,12 @@ fn parse_segment(segment: &str, last: bool) -> Result<Segment, ValueError> {
     if segment.is_empty() {
         return Err(ValueError::new("has an empty segment, or ends with a slash").hint(EXAMPLE));
     }
+    // Other tools' spellings of a variable, which would be taken for plain text here.
+    if segment.starts_with(':') || matches!(segment, "*" | "**") {
+        let name = segment.trim_start_matches([':', '*']);
+        let written = if name.is_empty() { "{rest*}".to_owned() } else { format!("{{{name}}}") };
+        return Err(ValueError::new("has a variable in another spelling").hint(format!("write {written} there")));
+    }
     if !segment.contains(['{', '}']) {
         let path = format!("/{segment}");
         let canonical = canonical_path(path.as_bytes())
@@ -138,7 +144,7 @@ mod tests {
     fn odd_templates_are_refused() {
         for text in [
             "", "orders", "/orders/", "/a//b", "/{rest*}/x", "/{a}/{a}", "/{a", "/x{a}", "/{}", "/{1}", "/{*}",
-            "/../x", "/%61", "/a;b",
+            "/../x", "/%61", "/a;b", "/a/*", "/a/:id", "/a/**", "/a/{id", "/a/{id}{x}", "/a/{id }",
         ] {
             assert!(text.parse::<Template>().is_err(), "{text}");
         }

@@ -57,9 +57,13 @@ impl FromStr for DestinationUrl {
             message: format!("has a host that {error}"),
             hint: error.hint,
         })?;
-        let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+        // One slash at the end means the same; more than one is a path with two readings.
+        let path = match path.strip_suffix('/') {
+            Some(shorter) if !shorter.is_empty() && !shorter.ends_with('/') => shorter,
+            _ => path,
+        };
         let path = path.parse().map_err(|error: ValueError| ValueError {
-            message: format!("has a path that {error}"),
+            message: format!("has a path that {}", error.message.trim_start_matches("is not a root: ")),
             hint: error.hint,
         })?;
         Ok(Self { scheme, host, port, path })
@@ -115,7 +119,8 @@ mod tests {
             "https://a.example.com:+80", "https://a.example.com:99999", "https://10.0.0.1", "https://[::1]",
             "https://169.254.169.254/latest", "https://0xa9fea9fe", "https://a.example.com/../x",
             "https://a.example.com/%2e", "https://a.example.com\\x", "https:/a.example.com", "//a.example.com",
-            "https://a.example.com:80:80", "https://a b.com",
+            "https://a.example.com:80:80", "https://a b.com", "https://a.example.com//", "https://a.example.com/x//",
+            "https://a.example.com.", "https://a.example.com/*",
         ] {
             assert!(text.parse::<DestinationUrl>().is_err(), "{text}");
         }
