@@ -1,0 +1,455 @@
+//! Reconciling: observe → translate → guard → publish → report, over and over.
+//!
+//! Each store is looked at by a task of its own, so one that fails or hangs never holds the other up. What they
+//! find meets in one loop, which makes a pass whenever something changed or time alone changes something. A store
+//! that failed leaves what was known in force, also across a restart: then what stands in the file is known.
+//! Must never know the format of either store.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use postern_config::merged::{Content, Sources};
+use postern_config::value::Timestamp;
+use tokio::sync::{Notify, mpsc};
+
+use crate::guard::Hold;
+use crate::limits;
+use crate::pass::{self, Situation};
+use crate::programmed;
+use crate::publish::{PublishError, Published, Publisher};
+use crate::settings::Settings;
+use crate::source::boundary::{BoundaryReading, BoundarySource};
+use crate::source::registrations::{RegistrationsReading, RegistrationsSource};
+use crate::source::{Observed, SourceError};
+use crate::status::Status;
+use crate::translate::Rules;
+
+/// The one place that reads the clock.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// What is known, and the file that is made of it.
+#[derive(Debug)]
+pub struct Reconciler {
+    publisher: Publisher,
+    rules: Rules,
+    shrink_grace: Duration,
+    boundary: Option<BoundaryReading>,
+    registrations: Option<RegistrationsReading>,
+    registrations_seen: Option<Timestamp>,
+    due: Option<Timestamp>,
+    /// After a file that could not be written: not before then.
+    again_at: Option<Timestamp>,
+    changed: bool,
+    hold: Option<Hold>,
+}
+
+/// What a pass led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Neither store has been read and nothing stands, so there is nothing to do.
+    Waiting,
+    /// The file stands as it should.
+    Current(Published),
+}
+
+impl Reconciler {
+    /// Begins from what stands in the directory.
+    pub fn new(publisher: Publisher, settings: &Settings) -> Self {
+        Self {
+            publisher,
+            rules: rules(settings),
+            shrink_grace: settings.shrink_grace.duration(),
+            boundary: None,
+            registrations: None,
+            registrations_seen: None,
+            due: None,
+            again_at: None,
+            changed: true,
+            hold: None,
+        }
+    }
+
+    /// The boundary was looked at.
+    pub fn take_boundary(&mut self, observed: Observed<BoundaryReading>) -> Result<(), SourceError> {
+        match observed {
+            Observed::Unchanged => Ok(()),
+            Observed::Changed(reading) => {
+                self.boundary = Some(reading);
+                self.changed = true;
+                Ok(())
+            }
+            Observed::Failed(error) => Err(error),
+        }
+    }
+
+    /// The registrations were looked at.
+    pub fn take_registrations(
+        &mut self,
+        observed: Observed<RegistrationsReading>,
+        now: Timestamp,
+    ) -> Result<(), SourceError> {
+        match observed {
+            Observed::Failed(error) => return Err(error),
+            Observed::Unchanged => {}
+            Observed::Changed(reading) => {
+                self.registrations = Some(reading);
+                self.changed = true;
+            }
+        }
+        self.registrations_seen = Some(now);
+        Ok(())
+    }
+
+    /// Whether a pass could change anything.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        if self.again_at.is_some_and(|again_at| now < again_at) {
+            return false;
+        }
+        self.changed || self.due.is_some_and(|due| due <= now) || !self.publisher.is_intact()
+    }
+
+    /// Makes the file what it should be.
+    ///
+    /// # Errors
+    /// When it cannot be written. What stood before still stands, and the next pass tries again.
+    pub fn pass(&mut self, now: Timestamp, released: bool, status: &Status) -> Result<Outcome, PublishError> {
+        let standing = self.publisher.standing();
+        let previous = standing.map(|standing| &standing.content);
+        let known = self.boundary.as_ref().map(|reading| &reading.boundary);
+        let Some(boundary) = known.or_else(|| previous.map(|content| &content.boundary)) else {
+            return Ok(Outcome::Waiting);
+        };
+        let began = Instant::now();
+        let made = pass::next(&Situation {
+            boundary,
+            items: self.registrations.as_ref().map(|reading| reading.items.as_slice()),
+            observed_at: self.registrations_seen.unwrap_or(now),
+            previous,
+            generation: self.publisher.next_generation(),
+            now,
+            rules: &self.rules,
+            shrink_grace: self.shrink_grace,
+            released,
+        });
+        let Some((content, hold)) = made else { return Ok(Outcome::Waiting) };
+        status.metrics.phase("translate", began.elapsed());
+        let due = pass::due(&content, hold.as_ref(), &self.rules, self.shrink_grace, now);
+        let began = Instant::now();
+        let secrets = match &self.boundary {
+            Some(reading) => reading.secrets.clone(),
+            None => self.publisher.secrets().clone(),
+        };
+        // A full disk is not asked again at every tick.
+        self.again_at = Some(Timestamp::from_unix(now.unix() + 5));
+        let published = self.publisher.publish(content, self.sources(), &secrets, now)?;
+        self.again_at = None;
+        status.metrics.phase("publish", began.elapsed());
+        self.due = due;
+        self.changed = false;
+        self.hold = hold;
+        self.report(now, status);
+        Ok(Outcome::Current(published))
+    }
+
+    /// What the file says of its sources: of one that was not read since the start, what it said before.
+    fn sources(&self) -> Sources {
+        let before = self.publisher.standing().map(|standing| standing.header.sources.clone()).unwrap_or_default();
+        Sources {
+            boundary: self.boundary.as_ref().map_or(before.boundary, |reading| reading.source.clone()),
+            registrations: self.registrations.as_ref().map_or(before.registrations, |reading| reading.source.clone()),
+        }
+    }
+
+    fn report(&self, now: Timestamp, status: &Status) {
+        self.show(status);
+        status.update(|view| {
+            view.hold.clone_from(&self.hold);
+            view.last_pass = Some(now);
+            view.pass_error = None;
+        });
+    }
+
+    /// Shows what stands.
+    pub fn show(&self, status: &Status) {
+        status.update(|view| {
+            if let Some(standing) = self.publisher.standing() {
+                if view.digest != Some(standing.digest) {
+                    view.content = Some(Arc::new(standing.content.clone()));
+                }
+                view.generation = standing.header.generation;
+                view.digest = Some(standing.digest);
+                view.written_at = Some(standing.header.written_at);
+            }
+        });
+    }
+
+    /// What the shrink guard keeps.
+    pub fn hold(&self) -> Option<&Hold> {
+        self.hold.as_ref()
+    }
+
+    /// What stands.
+    pub fn content(&self) -> Option<&Content> {
+        self.publisher.standing().map(|standing| &standing.content)
+    }
+}
+
+/// What the settings tell the translation.
+pub fn rules(settings: &Settings) -> Rules {
+    Rules {
+        max_stale_route: settings.max_stale_route.duration(),
+        allow_loopback_destinations: settings.allow_loopback_destinations,
+    }
+}
+
+/// Both stores.
+#[derive(Debug)]
+pub struct Stores {
+    /// What operations allow.
+    pub boundary: BoundarySource,
+    /// What pipelines ask for.
+    pub registrations: RegistrationsSource,
+}
+
+enum Event {
+    Boundary(Box<Observed<BoundaryReading>>),
+    Registrations(Observed<RegistrationsReading>),
+}
+
+/// What others ask of a running reconciler.
+#[derive(Debug, Default)]
+pub struct Requests {
+    released: AtomicBool,
+    doubted: AtomicBool,
+    wake: Notify,
+}
+
+impl Requests {
+    /// Lets go what the shrink guard holds.
+    pub fn release(&self) {
+        self.released.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+}
+
+/// Reconciles until `shutdown` ends. A pass that has begun is finished.
+///
+/// # Errors
+/// Never for what a store or the disk does: that is reported, and tried again.
+pub async fn run(
+    stores: Stores,
+    mut reconciler: Reconciler,
+    settings: &Settings,
+    status: Arc<Status>,
+    requests: Arc<Requests>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let interval = settings.interval.duration();
+    let (sender, mut events) = mpsc::channel(8);
+    let boundary = tokio::spawn(watch_boundary(stores.boundary, interval, sender.clone()));
+    let registrations =
+        tokio::spawn(watch_registrations(stores.registrations, interval, Arc::clone(&requests), sender));
+    let asking = tokio::spawn(keep_asking(settings.routers.clone(), interval, Arc::clone(&status)));
+    let mut tick = tokio::time::interval(interval.min(Duration::from_secs(1)));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            event = events.recv() => match event {
+                Some(event) => take(&mut reconciler, event, &status),
+                None => break,
+            },
+            () = requests.wake.notified() => {}
+            _ = tick.tick() => {}
+        }
+        // What came in meanwhile belongs to the same pass.
+        while let Ok(event) = events.try_recv() {
+            take(&mut reconciler, event, &status);
+        }
+        let released = requests.released.swap(false, Ordering::AcqRel);
+        if !released && !reconciler.is_due(now()) {
+            // Nothing can have changed, which is as good as a pass that changed nothing.
+            reconciler.report_idle(&status);
+            continue;
+        }
+        reconciler = pass_once(reconciler, released, &status).await;
+        requests.doubted.store(reconciler.hold.is_some(), Ordering::Release);
+    }
+    for task in [boundary, registrations, asking] {
+        task.abort();
+    }
+}
+
+/// A pass off the thread that answers on the admin address: with many registrations it takes a while.
+async fn pass_once(mut reconciler: Reconciler, released: bool, status: &Arc<Status>) -> Reconciler {
+    let shared = Arc::clone(status);
+    let passed = tokio::task::spawn_blocking(move || {
+        let result = reconciler.pass(now(), released, &shared);
+        (reconciler, result)
+    });
+    match passed.await {
+        Ok((reconciler, result)) => {
+            tell(&result, &reconciler, status);
+            reconciler
+        }
+        // A panic in a pass is a defect. The process ends and is started again from what stands on the disk.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn tell(result: &Result<Outcome, PublishError>, reconciler: &Reconciler, status: &Status) {
+    match result {
+        Ok(Outcome::Waiting) => status.metrics.pass("waiting"),
+        Ok(Outcome::Current(Published::Unchanged)) => status.metrics.pass("unchanged"),
+        Ok(Outcome::Current(Published::Written { generation, digest })) => {
+            status.metrics.pass("written");
+            let counts = reconciler.content().map(Content::counts).unwrap_or_default();
+            tracing::info!(
+                generation, %digest, routes = counts.routes, refused = counts.refused, stale = counts.stale,
+                "generation written"
+            );
+            if let Some(hold) = reconciler.hold() {
+                tracing::warn!(routes = hold.ids.len(), message = hold.message, "the shrink guard holds");
+            }
+        }
+        Err(error) => {
+            status.metrics.pass("failed");
+            status.update(|view| view.pass_error = Some(error.to_string()));
+            tracing::error!(%error, "the generation was not written; what stood before still stands");
+        }
+    }
+}
+
+fn take(reconciler: &mut Reconciler, event: Event, status: &Status) {
+    let now = now();
+    let (name, result) = match event {
+        Event::Boundary(observed) => ("boundary", reconciler.take_boundary(*observed)),
+        Event::Registrations(observed) => ("registrations", reconciler.take_registrations(observed, now)),
+    };
+    note(name, &result, now, status);
+}
+
+/// Shows how a store is doing. A failure is logged when it begins or changes, not at every try.
+pub fn note(name: &'static str, result: &Result<(), SourceError>, now: Timestamp, status: &Status) {
+    let mut news = None;
+    status.update(|view| {
+        let source = if name == "boundary" { &mut view.boundary } else { &mut view.registrations };
+        match result {
+            Ok(()) => {
+                source.last_success = Some(now);
+                news = source.failing.take().map(|_| None);
+            }
+            Err(error) => {
+                let since = source.failing.as_ref().map_or(now, |(since, _)| *since);
+                if source.failing.as_ref().is_none_or(|(_, before)| before != error) {
+                    news = Some(Some(error.clone()));
+                }
+                source.failing = Some((since, error.clone()));
+            }
+        }
+    });
+    if let Err(error) = result {
+        status.metrics.failure(name, error.reason);
+    }
+    match news {
+        Some(Some(error)) => {
+            tracing::error!(source = name, reason = %error.reason, %error, "a store cannot be read; the last good state stays in force");
+        }
+        Some(None) => tracing::info!(source = name, "the store can be read again"),
+        None => {}
+    }
+}
+
+async fn watch_boundary(mut source: BoundarySource, interval: Duration, sender: mpsc::Sender<Event>) {
+    let mut pace = Pace::new(interval, source.is_remote());
+    loop {
+        let observed = source.observe(now()).await;
+        let wait = pace.after(matches!(observed, Observed::Failed(_)));
+        if sender.send(Event::Boundary(Box::new(observed))).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn watch_registrations(
+    mut source: RegistrationsSource,
+    interval: Duration,
+    requests: Arc<Requests>,
+    sender: mpsc::Sender<Event>,
+) {
+    let mut pace = Pace::new(interval, source.is_remote());
+    loop {
+        let observed = source.observe(now(), requests.doubted.load(Ordering::Acquire)).await;
+        let wait = pace.after(matches!(observed, Observed::Failed(_)));
+        if sender.send(Event::Registrations(observed)).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// When a store is looked at next: each interval, give or take a tenth so that many syncers spread out; after a
+/// failure of a remote one exponentially later, by full jitter, so that they do not return all at once.
+struct Pace {
+    interval: Duration,
+    remote: bool,
+    failures: u32,
+}
+
+impl Pace {
+    fn new(interval: Duration, remote: bool) -> Self {
+        Self { interval, remote, failures: 0 }
+    }
+
+    fn after(&mut self, failed: bool) -> Duration {
+        self.failures = if failed { self.failures.saturating_add(1) } else { 0 };
+        if failed && self.remote {
+            let most = Duration::from_secs(1 << self.failures.min(6)).min(limits::BACKOFF_MOST);
+            return Duration::from_secs(1).max(most.mul_f64(fastrand::f64()));
+        }
+        self.interval.mul_f64(0.9 + 0.2 * fastrand::f64())
+    }
+}
+
+async fn keep_asking(routers: Vec<String>, interval: Duration, status: Arc<Status>) {
+    loop {
+        let view = status.view();
+        if let Some(digest) = view.digest {
+            let generation = view.generation;
+            let mut answer = programmed::ask_routers(&routers, generation, digest, limits::ROUTER_TIME).await;
+            status.update(|view| {
+                let before = &view.programmed;
+                let same =
+                    (before.status, before.reason, &before.message) == (answer.status, answer.reason, &answer.message);
+                answer.since = if same { before.since } else { Some(now()) };
+                view.programmed = answer;
+            });
+        }
+        // Soon after a new generation, then with the interval.
+        let settled = status.view().programmed.status == postern_config::condition::Status::True;
+        let wait = if settled { interval } else { interval.min(Duration::from_millis(500)) };
+        let deadline = tokio::time::Instant::now() + wait;
+        while tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(100).min(wait)).await;
+            if status.view().digest != view.digest {
+                break;
+            }
+        }
+    }
+}
+
+impl Reconciler {
+    fn report_idle(&self, status: &Status) {
+        if status.view().pass_error.is_none() && self.publisher.standing().is_some() {
+            status.update(|view| view.last_pass = Some(now()));
+        }
+    }
+}

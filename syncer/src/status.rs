@@ -1,0 +1,72 @@
+//! What the syncer knows of itself, for its admin address: replaced whole, read by whoever asks.
+//!
+//! Must never know HTTP, or decide anything.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use postern_config::merged::{Content, Digest};
+use postern_config::value::Timestamp;
+
+use crate::guard::Hold;
+use crate::metrics::Metrics;
+use crate::programmed::Programmed;
+use crate::source::SourceError;
+
+/// How one store is doing.
+#[derive(Debug, Clone, Default)]
+pub struct SourceStatus {
+    /// Where it is.
+    pub uri: String,
+    /// When it was last read, changed or not.
+    pub last_success: Option<Timestamp>,
+    /// Since when it fails, and why, when it does.
+    pub failing: Option<(Timestamp, SourceError)>,
+}
+
+/// What is known at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// When the process began.
+    pub started: Option<Timestamp>,
+    /// The generation that stands; zero when none does.
+    pub generation: u64,
+    /// Its digest.
+    pub digest: Option<Digest>,
+    /// When it was written.
+    pub written_at: Option<Timestamp>,
+    /// What it says.
+    pub content: Option<Arc<Content>>,
+    /// What the shrink guard keeps.
+    pub hold: Option<Hold>,
+    /// The boundary's store.
+    pub boundary: SourceStatus,
+    /// The registrations' store.
+    pub registrations: SourceStatus,
+    /// Whether the routers serve it.
+    pub programmed: Programmed,
+    /// When a pass last came to its end.
+    pub last_pass: Option<Timestamp>,
+    /// Why the last pass did not, when it did not.
+    pub pass_error: Option<String>,
+}
+
+/// The present view and the counters, shared between the passes and whoever asks.
+#[derive(Debug, Default)]
+pub struct Status {
+    view: RwLock<Arc<View>>,
+    /// What only ever counts up.
+    pub metrics: Metrics,
+}
+
+impl Status {
+    /// What is known now.
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes what is known.
+    pub fn update(&self, change: impl FnOnce(&mut View)) {
+        let mut guard = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut guard));
+    }
+}
