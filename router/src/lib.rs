@@ -1,4 +1,284 @@
 //! The router: merged file → answers.
+//!
+//! [`Router::start`] brings it up, [`Router::stop`] ends it in peace; the commands are in [`cli`]. This is the
+//! one place that sees every module. Threads: one for each core with everything a request needs on it, one for
+//! watching and compiling, one for the admin listener, a few for passwords, one for the access log.
+
+mod admin;
+mod body;
+pub mod cli;
+mod connection;
+mod drain;
+mod explain;
+mod freshness;
+mod listener;
+mod observe;
+mod passwords;
+mod pipeline;
+mod principal;
 mod reject;
+mod services;
+pub mod settings;
 mod snapshot;
 mod stage;
+mod upstream;
+
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use postern_config::merged::FileKey;
+use tokio::runtime::LocalRuntime;
+
+use crate::drain::{Drain, Phase};
+use crate::observe::{LogBuffer, LogWriter, Metrics};
+use crate::passwords::Passwords;
+use crate::services::{Core, Shared};
+use crate::settings::Settings;
+use crate::snapshot::compile::Options;
+use crate::snapshot::store::Store;
+use crate::snapshot::watch::{FileWatch, Wake};
+use crate::stage::identify::Trust;
+use crate::upstream::Upstreams;
+use crate::upstream::resolve::Resolver;
+
+/// The allocator of the router's binary and tests; chosen by measurement, see `docs/measurements.md`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Why the router does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {error}{}", hint(error))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The access log cannot be opened.
+    #[error("cannot write the access log to {sink}: {error}")]
+    AccessLog {
+        /// Where it should go.
+        sink: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A thread or a runtime cannot be made.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => " (another program has it: stop that one, or choose another port)",
+        std::io::ErrorKind::PermissionDenied => " (ports below 1024 need a privilege: choose a higher one)",
+        _ => "",
+    }
+}
+
+/// A running router.
+pub struct Router {
+    addresses: Vec<SocketAddr>,
+    admin: SocketAddr,
+    shared: Arc<Shared>,
+    settings: Settings,
+    wake: Sender<Wake>,
+    threads: Vec<JoinHandle<()>>,
+    watcher: Option<JoinHandle<()>>,
+}
+
+impl Router {
+    /// Starts listening and watching, and returns; it may not be ready yet.
+    ///
+    /// # Errors
+    /// When an address is taken, or the system has no room for a thread.
+    pub fn start(settings: Settings) -> Result<Self, StartError> {
+        let cores = match settings.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        };
+        let mut sockets: Vec<Vec<TcpListener>> = (0..cores).map(|_| Vec::new()).collect();
+        let mut addresses = Vec::new();
+        for &address in &settings.listen {
+            let listen = |error| StartError::Listen { address, error };
+            for (core, socket) in listener::bind(address, cores).map_err(listen)?.into_iter().enumerate() {
+                if core == 0 {
+                    addresses.push(socket.local_addr().map_err(listen)?);
+                }
+                sockets[core].push(socket);
+            }
+        }
+        let listen = |error| StartError::Listen { address: settings.admin, error };
+        let admin_socket = TcpListener::bind(settings.admin).map_err(listen)?;
+        admin_socket.set_nonblocking(true)?;
+        let admin = admin_socket.local_addr()?;
+
+        let shared = Arc::new(shared(&settings, cores));
+        let mut metrics = Metrics::new(cores);
+        let log = log_writer(&settings)?;
+        if let Some(log) = &log {
+            metrics.log_lines_dropped = log.dropped();
+        }
+        let mut threads = Vec::new();
+        for (index, sockets) in sockets.into_iter().enumerate() {
+            let (shared, metrics) = (Arc::clone(&shared), Arc::clone(&metrics.cores[index]));
+            let buffer = log.as_ref().map_or_else(LogBuffer::off, LogWriter::buffer);
+            let servers = settings.dns_servers.clone();
+            threads.push(thread(format!("core-{index}"), move || {
+                serve_core(shared, metrics, buffer, &servers, sockets)
+            })?);
+        }
+        let (wake, wakes) = channel();
+        let waker = wake.clone();
+        let watch = file_watch(&settings, &shared);
+        let watcher = thread("watch".to_owned(), move || watch.run(&wakes, &waker))?;
+        let told = Arc::new(admin::Admin { shared: Arc::clone(&shared), metrics: Arc::new(metrics), settings: settings.clone() });
+        threads.push(thread("admin".to_owned(), move || serve_admin(told, admin_socket))?);
+        Ok(Self { addresses, admin, shared, settings, wake, threads, watcher: Some(watcher) })
+    }
+
+    /// The addresses that clients connect to, in the order of the settings.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The address of the admin listener.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Ends in peace: lame duck, no new connections, everything in flight ends, at most until the deadline.
+    /// Blocks until it is over.
+    pub fn stop(mut self) {
+        let shutdown = &self.settings.shutdown;
+        let (lame_duck, deadline) = (shutdown.lame_duck.duration(), shutdown.deadline.duration());
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() {
+            runtime.block_on(self.shared.drain.run(lame_duck, deadline));
+        }
+        let _ = self.wake.send(Wake::Stop);
+        for thread in self.threads.drain(..).chain(self.watcher.take()) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn shared(settings: &Settings, cores: usize) -> Shared {
+    Shared {
+        store: Arc::new(Store::default()),
+        drain: Drain::new(),
+        trust: Trust { proxies: settings.trusted_proxies.clone(), hops: settings.trusted_hops },
+        health_path: settings.health_path.as_str().into(),
+        body_idle: settings.limits.body_idle.duration(),
+        head_timeout: settings.limits.head.duration(),
+        idle_timeout: settings.limits.idle.duration(),
+        connections_per_core: (settings.limits.connections / cores).max(1),
+        passwords: Passwords::new(Passwords::threads_for(cores)),
+        too_old: AtomicBool::new(false),
+    }
+}
+
+fn log_writer(settings: &Settings) -> Result<Option<LogWriter>, StartError> {
+    match settings.access_log.as_str() {
+        "off" => Ok(None),
+        sink => match LogWriter::start(sink) {
+            Ok(writer) => Ok(Some(writer)),
+            Err(error) => Err(StartError::AccessLog { sink: sink.to_owned(), error }),
+        },
+    }
+}
+
+fn file_watch(settings: &Settings, shared: &Shared) -> FileWatch {
+    FileWatch {
+        path: settings.config.clone(),
+        poll: settings.poll.duration(),
+        events: settings.watch_events,
+        key: settings.file_key.as_ref().and_then(|key| FileKey::new(key.expose())),
+        options: Options { allow_loopback: settings.allow_loopback_destinations },
+        store: Arc::clone(&shared.store),
+    }
+}
+
+fn thread(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    Ok(std::thread::Builder::new().name(name).spawn(body)?)
+}
+
+/// One core: a runtime of its own, and everything that a request needs on it.
+fn serve_core(
+    shared: Arc<Shared>,
+    metrics: Arc<observe::CoreMetrics>,
+    log: LogBuffer,
+    dns_servers: &[SocketAddr],
+    sockets: Vec<TcpListener>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "a core has no runtime"),
+    };
+    runtime.block_on(async move {
+        let resolver = match Resolver::new(dns_servers) {
+            Ok(resolver) => resolver,
+            Err(error) => return tracing::error!(%error, "a core cannot resolve names"),
+        };
+        let core = Rc::new(Core::new(shared, metrics, Upstreams::new(resolver), log));
+        for socket in sockets {
+            let core = Rc::clone(&core);
+            tokio::task::spawn_local(async move {
+                if let Err(error) = listener::run(core, socket).await {
+                    tracing::error!(%error, "a listener ended");
+                }
+            });
+        }
+        tend(&core).await;
+        core.tend();
+    });
+    end(runtime);
+}
+
+/// Looks after a core until the router is over.
+async fn tend(core: &Core) {
+    const TEND: Duration = Duration::from_millis(250);
+    loop {
+        core.tend();
+        tokio::select! {
+            () = tokio::time::sleep(TEND) => {}
+            () = core.shared.drain.reached(Phase::Over) => return,
+        }
+    }
+}
+
+fn serve_admin(told: Arc<admin::Admin>, socket: TcpListener) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "the admin listener has no runtime"),
+    };
+    runtime.block_on(async move {
+        let watched = Arc::clone(&told);
+        tokio::task::spawn_local(async move { watch_age(&watched).await });
+        match tokio::net::TcpListener::from_std(socket) {
+            Ok(listener) => admin::run(told, listener).await,
+            Err(error) => tracing::error!(%error, "the admin listener cannot be used"),
+        }
+    });
+    end(runtime);
+}
+
+/// Closes when the configuration is older than it may be.
+async fn watch_age(told: &admin::Admin) {
+    let Some(most) = told.settings.max_stale.map(|period| period.duration()) else { return };
+    loop {
+        let age = freshness::age(&told.settings.config, told.shared.store.live().as_deref());
+        told.shared.too_old.store(age > most, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Ends a runtime without waiting for tasks that never end.
+fn end(runtime: LocalRuntime) {
+    runtime.shutdown_timeout(Duration::from_millis(100));
+}

@@ -1,1 +1,5 @@
-fn main(){}
+//! The binary: hands its arguments to the library.
+
+fn main() -> std::process::ExitCode {
+    postern_router::cli::main()
+}

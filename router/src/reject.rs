@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::StatusCode;
 
 /// Why the router answers by itself. `docs/reasons.md` documents them one by one.
@@ -184,6 +186,39 @@ impl Rejection {
         self.headers.push((name, value));
         self
     }
+}
+
+/// The header that names the reason.
+pub(crate) const REASON_HEADER: HeaderName = HeaderName::from_static("x-postern-reason");
+
+/// The answer to a refusal (RFC 9457): what went wrong, and under which name to ask about it.
+pub(crate) fn answer(rejection: &Rejection, request_id: &str) -> http::Response<Bytes> {
+    let reason = rejection.reason;
+    let status = reason.status();
+    let problem = serde_json::json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or("Client Closed Request"),
+        "status": status.as_u16(),
+        "reason": reason.code(),
+        "detail": reason.public(),
+        "request_id": request_id,
+    });
+    let mut answer = http::Response::new(Bytes::from(problem.to_string()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REASON_HEADER, HeaderValue::from_static(reason.code()));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    if matches!(status.as_u16(), 429 | 503) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    for (name, value) in &rejection.headers {
+        headers.append(name.clone(), value.clone());
+    }
+    answer
 }
 
 impl From<Reason> for Rejection {

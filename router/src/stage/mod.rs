@@ -3,3 +3,7 @@
 //! Must never do I/O, spawn, sleep, or read a clock or the environment; no stage imports another.
 
 pub(crate) mod authenticate;
+pub(crate) mod authorize;
+pub(crate) mod find;
+pub(crate) mod identify;
+pub(crate) mod transform;

@@ -1,0 +1,180 @@
+//! The admin listener: health, metrics, status and explanations, on an address of its own.
+//!
+//! Read-only. Must never know the way of traffic.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::drain::Phase;
+use crate::explain;
+use crate::freshness;
+use crate::observe::{Metrics, render};
+use crate::services::Shared;
+use crate::settings::Settings;
+use crate::snapshot::Snapshot;
+
+/// What there is to tell.
+pub(crate) struct Admin {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) settings: Settings,
+}
+
+/// Answers until the router is over.
+pub(crate) async fn run(admin: Arc<Admin>, listener: TcpListener) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = admin.shared.drain.reached(Phase::Over) => return,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            continue;
+        };
+        let admin = Arc::clone(&admin);
+        tokio::task::spawn_local(async move {
+            let service = service_fn(move |request| {
+                let admin = Arc::clone(&admin);
+                async move { Ok::<_, Infallible>(admin.answer(&request)) }
+            });
+            let _ = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(std::time::Duration::from_secs(10))
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+impl Admin {
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "this listener only tells; use GET\n".to_owned());
+        }
+        match request.uri().path() {
+            "/livez" => text(StatusCode::OK, "ok\n".to_owned()),
+            "/readyz" => self.readiness(),
+            "/metrics" => text(StatusCode::OK, render(&self.metrics, &self.shared.store, self.age_seconds())),
+            "/snapshot" => json_answer(StatusCode::OK, &self.snapshot()),
+            "/routes" => json_answer(StatusCode::OK, &self.routes()),
+            "/explain" => self.explain(request.uri().query().unwrap_or_default()),
+            "/" => text(
+                StatusCode::OK,
+                "postern-router\n\n/livez\n/readyz\n/metrics\n/snapshot\n/routes\n/explain?request=GET%20https://HOST/PATH\n".to_owned(),
+            ),
+            _ => text(StatusCode::NOT_FOUND, "there is /livez /readyz /metrics /snapshot /routes /explain\n".to_owned()),
+        }
+    }
+
+    /// 200 when the router should get traffic; otherwise every thing that is missing.
+    fn readiness(&self) -> Response<Full<Bytes>> {
+        let mut missing = Vec::new();
+        if self.shared.store.live().is_none() {
+            let why = self.shared.store.status().rejected.clone().map_or_else(String::new, |one| format!(": {}", one.message));
+            missing.push(format!("a configuration{why}"));
+        }
+        if self.shared.too_old.load(Ordering::Relaxed) {
+            missing.push("a configuration that is young enough".to_owned());
+        }
+        if self.shared.drain.is_ending() {
+            missing.push("a future: the router is ending".to_owned());
+        }
+        match missing.as_slice() {
+            [] => text(StatusCode::OK, "ok\n".to_owned()),
+            missing => text(StatusCode::SERVICE_UNAVAILABLE, format!("missing: {}\n", missing.join("; "))),
+        }
+    }
+
+    fn age_seconds(&self) -> f64 {
+        freshness::age(&self.settings.config, self.shared.store.live().as_deref()).as_secs_f64()
+    }
+
+    fn snapshot(&self) -> serde_json::Value {
+        let status = self.shared.store.status().clone();
+        let rejected = status.rejected.as_ref();
+        let failures = &status.failures;
+        match self.shared.store.live() {
+            None => json!({"generation": null, "routes": 0, "rejected": rejected, "load_failures": failures}),
+            Some(live) => json!({
+                "generation": live.header.generation,
+                "digest": live.digest.to_string(),
+                "written_at": live.header.written_at,
+                "loaded_at": postern_config::value::Timestamp::from_unix(live.loaded_at),
+                "age_seconds": self.age_seconds(),
+                "routes": live.table.routes().len(),
+                "counts": live.counts,
+                "sources": live.header.sources,
+                "quarantined": live.quarantined,
+                "notes": live.notes,
+                "rejected": rejected,
+                "load_failures": failures,
+            }),
+        }
+    }
+
+    fn routes(&self) -> serde_json::Value {
+        let live = self.shared.store.live();
+        let routes = live.iter().flat_map(|live| live.table.routes()).map(|route| {
+            let targets: Vec<_> = route
+                .targets
+                .iter()
+                .map(|target| json!({"destination": target.destination.name(), "weight": target.weight}))
+                .collect();
+            json!({"id": route.id, "owner": route.owner, "targets": targets})
+        });
+        json!({"generation": live.as_ref().map(|live| live.header.generation), "routes": routes.collect::<Vec<_>>()})
+    }
+
+    /// `?request=GET https://host/path&header=name: value…`, percent-encoded.
+    fn explain(&self, query: &str) -> Response<Full<Bytes>> {
+        let Some(live) = self.shared.store.live() else {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "there is no configuration yet\n".to_owned());
+        };
+        let mut line = None;
+        let mut headers = Vec::new();
+        for (name, value) in explain::parameters(query) {
+            match &*name {
+                "request" => line = Some(value),
+                "header" => headers.push(value),
+                _ => return text(StatusCode::BAD_REQUEST, format!("unknown parameter {name}: write request=…&header=…\n")),
+            }
+        }
+        match line.map(|line| self.explained(&live, &line, &headers)) {
+            None => text(StatusCode::BAD_REQUEST, "write /explain?request=GET%20https://HOST/PATH\n".to_owned()),
+            Some(Err(error)) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+            Some(Ok(explanation)) => json_answer(StatusCode::OK, &serde_json::to_value(explanation).unwrap_or_default()),
+        }
+    }
+
+    fn explained(&self, live: &Snapshot, line: &str, headers: &[String]) -> Result<explain::Explanation, explain::AskError> {
+        let asked = explain::Asked::parse(line, headers)?;
+        Ok(explain::explain(live, asked, crate::freshness::unix_now()))
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    answer(status, "text/plain; charset=utf-8", body)
+}
+
+fn json_answer(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
+    answer(status, "application/json", format!("{body}\n"))
+}
+
+fn answer(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

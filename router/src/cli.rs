@@ -1,0 +1,377 @@
+//! The commands: `serve`, `check`, `explain`, `health`.
+//!
+//! Exit codes: 0 fine, 1 problems found, 2 wrong usage.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this module is the one that speaks to a terminal")]
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use postern_config::document::{BoundaryDocument, Registration};
+use postern_config::merged::{self, MergedError};
+use postern_config::secrets::Secrets;
+use postern_config::{Boundary, file, limits, parse, schema};
+use serde_json::json;
+
+use crate::Router;
+use crate::explain::{self, Asked};
+use crate::freshness::unix_now;
+use crate::settings::{self, Loaded};
+use crate::snapshot::compile::{Options, compile};
+
+/// One endpoint in front of many private APIs: serves the merged file that postern-syncer writes.
+#[derive(Parser)]
+#[command(name = "postern-router", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the merged file, and every newer one as it comes.
+    #[command(after_help = "Example:\n  postern-router serve --config /var/lib/postern/merged.json --listen 0.0.0.0:8080")]
+    Serve(Serve),
+    /// Tell every problem of a merged file, a boundary or registrations; exit 1 on any.
+    #[command(after_help = "Example:\n  postern-router check boundary.yaml\n  postern-router check /var/lib/postern/merged.json")]
+    Check(Check),
+    /// Tell what would happen to a request, and why; exit 1 when it is refused.
+    #[command(
+        after_help = "Example:\n  postern-router explain merged.json 'GET https://api.example.com/orders/1' -H 'authorization: Bearer …'"
+    )]
+    Explain(Explain),
+    /// Ask a running router whether it is ready, for container health checks; exit 1 when it is not.
+    #[command(after_help = "Example:\n  postern-router health --admin 127.0.0.1:9901")]
+    Health(Health),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// The merged file [default: /var/lib/postern/merged.json]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// An address for clients; may be given several times [default: 0.0.0.0:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<SocketAddr>,
+    /// The address of health, metrics and status [default: 127.0.0.1:9901]
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+    /// Serving threads [default: the cores it may use]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Let destinations that name loopback networks be dialled there; for demos and tests
+    #[arg(long)]
+    allow_loopback_destinations: bool,
+    /// Where the access log goes: stdout, off, or a path [default: stdout]
+    #[arg(long, value_name = "SINK")]
+    access_log: Option<String>,
+    /// A TOML file with settings; see --print-settings for all of them
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Show every setting with its value and where it came from, and end
+    #[arg(long)]
+    print_settings: bool,
+}
+
+#[derive(Args)]
+struct Check {
+    /// A merged file, a boundary, or registrations; - for standard input
+    file: PathBuf,
+    /// How problems are written
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Args)]
+struct Explain {
+    /// A merged file
+    file: PathBuf,
+    /// The request, as 'METHOD URL'
+    request: String,
+    /// A header of the request, as 'name: value'; may be given several times
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    headers: Vec<String>,
+    /// How the explanation is written
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Args)]
+struct Health {
+    /// The router's admin address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
+    admin: SocketAddr,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+const FOUND_PROBLEMS: u8 = 1;
+const WRONG_USAGE: u8 = 2;
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(serve) => run_serve(&serve),
+        Command::Check(check) => run_check(&check),
+        Command::Explain(explain) => run_explain(&explain),
+        Command::Health(health) => run_health(&health),
+    }
+}
+
+fn run_serve(serve: &Serve) -> ExitCode {
+    let loaded = match settings::load(serve.settings.as_deref(), &serve.flags()) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(WRONG_USAGE);
+        }
+    };
+    if serve.print_settings {
+        print_settings(&loaded);
+        return ExitCode::SUCCESS;
+    }
+    start_logging();
+    // Signals must be caught before the first thread: a thread inherits what is blocked.
+    let signals = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let router = Router::start(loaded.settings);
+    match (signals, router) {
+        (Ok(signals), Ok(router)) => {
+            tracing::info!(addresses = ?router.addresses(), admin = %router.admin(), "listening");
+            signals.block_on(wait_for_signal());
+            tracing::info!("ending: finishing what is in flight");
+            router.stop();
+            ExitCode::SUCCESS
+        }
+        (Err(error), _) => {
+            eprintln!("cannot start: {error}");
+            ExitCode::from(FOUND_PROBLEMS)
+        }
+        (_, Err(error)) => {
+            eprintln!("{error}");
+            ExitCode::from(FOUND_PROBLEMS)
+        }
+    }
+}
+
+impl Serve {
+    /// What was given on the command line, and nothing else.
+    fn flags(&self) -> serde_json::Value {
+        let mut flags = serde_json::Map::new();
+        let mut set = |name: &str, value: Option<serde_json::Value>| {
+            if let Some(value) = value {
+                flags.insert(name.to_owned(), value);
+            }
+        };
+        set("config", self.config.as_ref().map(|path| json!(path)));
+        set("listen", (!self.listen.is_empty()).then(|| json!(self.listen)));
+        set("admin", self.admin.map(|address| json!(address)));
+        set("workers", self.workers.map(|workers| json!(workers)));
+        set("allow_loopback_destinations", self.allow_loopback_destinations.then(|| json!(true)));
+        set("access_log", self.access_log.as_ref().map(|sink| json!(sink)));
+        serde_json::Value::Object(flags)
+    }
+}
+
+fn print_settings(loaded: &Loaded) {
+    let width = loaded.origins.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+    for (name, value, origin) in &loaded.origins {
+        println!("{name:<width$} = {value}  # {origin}");
+    }
+}
+
+/// Diagnostics go to standard error: standard output is the access log's.
+fn start_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("POSTERN_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,hickory_resolver=error,hickory_net=error,hickory_proto=error"));
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("signals cannot be caught: the router ends without draining when it is told to");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// One thing that is wrong, as `check` prints it.
+#[derive(serde::Serialize)]
+struct Finding {
+    document: String,
+    at: String,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+fn run_check(check: &Check) -> ExitCode {
+    let bytes = match read(&check.file) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(WRONG_USAGE);
+        }
+    };
+    let (kind, findings) = findings(&bytes);
+    match check.output {
+        Output::Json => println!("{}", json!({"kind": kind, "problems": findings})),
+        Output::Text if findings.is_empty() => println!("{}: a {kind} without problems", check.file.display()),
+        Output::Text => {
+            for finding in &findings {
+                let at = if finding.at.is_empty() { "the document" } else { &finding.at };
+                let hint = finding.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+                println!("{}: {at}: {}{hint}", finding.document, finding.message);
+            }
+        }
+    }
+    if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND_PROBLEMS) }
+}
+
+/// What kind of document the bytes are, and all that is wrong with it.
+fn findings(bytes: &[u8]) -> (&'static str, Vec<Finding>) {
+    let whole = |kind: &'static str, message: String| {
+        (kind, vec![Finding { document: kind.to_owned(), at: String::new(), message, hint: None }])
+    };
+    match merged::read(bytes, None) {
+        Ok(reading) => {
+            let aside = |one: &merged::Quarantined| Finding {
+                document: one.id.clone(),
+                at: String::new(),
+                message: one.why.clone(),
+                hint: None,
+            };
+            return ("merged file", reading.quarantined.iter().map(aside).collect());
+        }
+        Err(MergedError::NoDigest) if !looks_merged(bytes) => {}
+        Err(error) => return whole("merged file", error.to_string()),
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return whole("document", "is not UTF-8 text".to_owned()) };
+    let values = match parse::values(text) {
+        Ok(values) => values,
+        Err(problem) => return ("document", vec![finding("document", &problem)]),
+    };
+    let is_boundary = values.iter().any(|value| {
+        value.get("kind").and_then(|kind| kind.as_str()) == Some("Boundary")
+            || (value.get("destinations").is_some() && value.get("hosts").is_some() && value.get("root").is_none())
+    });
+    match is_boundary {
+        true => ("boundary", values.iter().flat_map(check_boundary).collect()),
+        false => ("registration", check_registrations(&values)),
+    }
+}
+
+fn looks_merged(bytes: &[u8]) -> bool {
+    let head = &bytes[..bytes.len().min(200)];
+    head.windows(merged::KIND.len()).any(|window| window == merged::KIND.as_bytes())
+}
+
+fn finding(document: &str, problem: &postern_config::Problem) -> Finding {
+    Finding {
+        document: document.to_owned(),
+        at: problem.at.clone(),
+        message: problem.message.clone(),
+        hint: problem.hint.clone(),
+    }
+}
+
+fn check_boundary(value: &serde_json::Value) -> Vec<Finding> {
+    let checked = parse::document::<BoundaryDocument>(value, schema::boundary()).and_then(Boundary::check);
+    let problems = checked.err().map(|problems| problems.0).unwrap_or_default();
+    problems.iter().map(|problem| finding("boundary", problem)).collect()
+}
+
+fn check_registrations(values: &[serde_json::Value]) -> Vec<Finding> {
+    let lists = values.iter().flat_map(|value| match value {
+        serde_json::Value::Array(items) => items.as_slice(),
+        one => std::slice::from_ref(one),
+    });
+    let mut findings = Vec::new();
+    for (index, value) in lists.enumerate() {
+        let name = value.get("root").and_then(|root| root.as_str()).map_or_else(|| format!("registration {index}"), str::to_owned);
+        if let Err(problems) = parse::document::<Registration>(value, schema::registration()) {
+            findings.extend(problems.0.iter().map(|problem| finding(&name, problem)));
+        }
+    }
+    findings
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        return match std::io::stdin().take(limits::MERGED_FILE_BYTES).read_to_end(&mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(error) => Err(format!("standard input cannot be read: {error}")),
+        };
+    }
+    file::read_bounded(path, limits::MERGED_FILE_BYTES).map_err(|error| error.to_string())
+}
+
+fn run_explain(asked: &Explain) -> ExitCode {
+    let usage = |error: &dyn std::fmt::Display| {
+        eprintln!("{error}");
+        ExitCode::from(WRONG_USAGE)
+    };
+    let question = match Asked::parse(&asked.request, &asked.headers) {
+        Ok(question) => question,
+        Err(error) => return usage(&error),
+    };
+    let bytes = match read(&asked.file) {
+        Ok(bytes) => bytes,
+        Err(error) => return usage(&error),
+    };
+    let reading = match merged::read(&bytes, None) {
+        Ok(reading) => reading,
+        Err(error) => return usage(&format!("{}: {error}", asked.file.display())),
+    };
+    let secrets_path = asked.file.with_file_name(postern_config::secrets::FILE_NAME);
+    let secrets = file::read_bounded(&secrets_path, limits::BOUNDARY_BYTES)
+        .ok()
+        .and_then(|bytes| Secrets::from_bytes(&bytes).ok())
+        .unwrap_or_default();
+    let snapshot = compile(reading, &secrets, Options { allow_loopback: true }, unix_now());
+    let explanation = explain::explain(&snapshot, question, unix_now());
+    match asked.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&explanation).unwrap_or_default()),
+        Output::Text => println!("{}", explanation.to_text()),
+    }
+    if explanation.reason.is_none() { ExitCode::SUCCESS } else { ExitCode::from(FOUND_PROBLEMS) }
+}
+
+/// Speaks plain HTTP over a blocking socket: the image has no curl.
+fn run_health(health: &Health) -> ExitCode {
+    match ask(health.admin, "/readyz") {
+        Ok((200, _)) => ExitCode::SUCCESS,
+        Ok((_, body)) => {
+            eprintln!("not ready: {}", body.trim());
+            ExitCode::from(FOUND_PROBLEMS)
+        }
+        Err(error) => {
+            eprintln!("no router answers at {}: {error}", health.admin);
+            ExitCode::from(FOUND_PROBLEMS)
+        }
+    }
+}
+
+fn ask(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
+    use std::io::Write;
+    let patience = std::time::Duration::from_secs(2);
+    let mut stream = std::net::TcpStream::connect_timeout(&address, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(65_536).read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
+    Ok((status, body))
+}

@@ -1,0 +1,207 @@
+//! What would happen to a request, and why: the same stages as serving, asked one by one.
+//!
+//! Must never decide anything itself, or send a byte anywhere.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::header::HOST;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request};
+use serde::Serialize;
+
+use crate::pipeline::{choose, outbound};
+use crate::reject::Rejection;
+use crate::snapshot::Snapshot;
+use crate::snapshot::table::Passed;
+use crate::stage::authenticate::{Outcome, authenticate};
+use crate::stage::authorize::authorize;
+use crate::stage::find::find;
+use crate::stage::identify::{Arrival, RequestId, Trust, identify};
+
+/// A request as it is asked about.
+pub(crate) struct Asked {
+    head: Parts,
+    tls: bool,
+}
+
+/// Why a question is none.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum AskError {
+    #[error("\"{0}\" is not a request: write 'GET https://api.example.com/orders/1'")]
+    Line(String),
+    #[error("\"{0}\" is not a header: write 'name: value'")]
+    Header(String),
+}
+
+/// What would happen.
+#[derive(Debug, Serialize)]
+pub(crate) struct Explanation {
+    /// The route that answers.
+    pub(crate) route: Option<String>,
+    /// The reason why the router answers by itself; none when the request is forwarded.
+    pub(crate) reason: Option<&'static str>,
+    /// The status that goes with the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<u16>,
+    /// The boundary's name of the destination.
+    pub(crate) destination: Option<String>,
+    /// The request as the destination would see it.
+    pub(crate) forwarded: Option<Forwarded>,
+    /// The generation that was asked.
+    pub(crate) generation: u64,
+    /// How it came to this.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// A request as a destination would see it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Forwarded {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    /// The connection: scheme, name and port that are dialled.
+    pub(crate) dialled: String,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+/// One decision.
+#[derive(Debug, Serialize)]
+pub(crate) struct Step {
+    pub(crate) stage: &'static str,
+    pub(crate) verdict: String,
+}
+
+impl Asked {
+    /// Reads `METHOD URL`, and headers as `name: value`. The URL's path is taken as it is written.
+    pub(crate) fn parse(line: &str, headers: &[String]) -> Result<Self, AskError> {
+        let bad = || AskError::Line(line.to_owned());
+        let (method, url) = line.trim().split_once(' ').ok_or_else(bad)?;
+        let url = url.trim();
+        let (tls, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (_, Some(rest)) => (false, rest),
+            _ => return Err(bad()),
+        };
+        let at = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, target) = rest.split_at(at);
+        let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+        let request = Request::builder().method(method).uri(target).body(()).map_err(|_| bad())?;
+        let (mut head, ()) = request.into_parts();
+        head.headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| bad())?);
+        for text in headers {
+            let bad = || AskError::Header(text.clone());
+            let (name, value) = text.split_once(':').ok_or_else(bad)?;
+            let name: HeaderName = name.trim().parse().map_err(|_| bad())?;
+            let value = HeaderValue::from_str(value.trim()).map_err(|_| bad())?;
+            match name == HOST {
+                true => drop(head.headers.insert(name, value)),
+                false => drop(head.headers.append(name, value)),
+            }
+        }
+        Ok(Self { head, tls })
+    }
+}
+
+/// Explains a request at an instant, in seconds after 1970.
+pub(crate) fn explain(snapshot: &Snapshot, asked: Asked, now: i64) -> Explanation {
+    let mut explanation = Explanation {
+        route: None,
+        reason: None,
+        status: None,
+        destination: None,
+        forwarded: None,
+        generation: snapshot.header.generation,
+        steps: Vec::new(),
+    };
+    if let Err(rejection) = walk(snapshot, asked, now, &mut explanation) {
+        explanation.reason = Some(rejection.reason.code());
+        explanation.status = Some(rejection.reason.status().as_u16());
+        let detail = if rejection.detail.is_empty() { rejection.reason.public() } else { &*rejection.detail };
+        explanation.step("refused", format!("{}: {detail}", rejection.reason.code()));
+    }
+    explanation
+}
+
+/// The order of `pipeline::run`, which a differential test holds it to.
+fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanation) -> Result<(), Rejection> {
+    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let arrival = Arrival { peer, tls: asked.tls };
+    let request = identify(asked.head, arrival, &Trust::default(), RequestId::new(0))?;
+    explanation.step("identify", format!("host {}, path {}", request.host, request.path));
+
+    let mut passed = Vec::new();
+    let found = find(snapshot, &request, now, |route, why| passed.push(format!("{} is passed over: {}", route.id, words(&why))));
+    for verdict in passed {
+        explanation.step("match", verdict);
+    }
+    let route = found?;
+    explanation.route = Some(route.id.to_string());
+    explanation.step("match", format!("{} answers, of {}", route.id, route.owner));
+
+    let principal = match authenticate(&route.ways, &request.head.headers, request.head.uri.query(), now)? {
+        Outcome::Proved(principal) => principal,
+        Outcome::Ask(question) => {
+            explanation.step("authenticate", "the password is taken to be right: explain does not check it".to_owned());
+            question.principal()
+        }
+    };
+    explanation.step("authenticate", format!("{} by {}", principal.name(), principal.via()));
+    let permit = authorize(route, principal)?;
+    explanation.step("authorize", format!("permitted, with {} scopes demanded", permit.route().scopes.len()));
+    explanation.step("limit", format!("a body of at most {} bytes", permit.route().body_max));
+
+    let targets = &permit.route().targets;
+    let target = choose(targets, |_| 0);
+    if targets.len() > 1 {
+        let shares: Vec<_> = targets.iter().map(|one| format!("{} {}", one.weight, one.destination.name())).collect();
+        explanation.step("choose", format!("by weight among {}; the first is shown", shares.join(", ")));
+    }
+    let destination = &target.destination;
+    explanation.destination = Some(destination.name().to_string());
+    let head = outbound(request, peer, snapshot, &permit, target, None)?;
+    let scheme = if destination.tls().is_some() { "https" } else { "http" };
+    let dialled = format!("{scheme}://{}:{}", destination.dial(), destination.port());
+    explanation.step("forward", format!("{} {} to {dialled} as {:?}", head.method, head.uri, destination.host()));
+    let headers = head.headers.iter().map(|(name, value)| {
+        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    });
+    explanation.forwarded = Some(Forwarded {
+        method: head.method.to_string(),
+        target: head.uri.to_string(),
+        dialled,
+        headers: headers.collect(),
+    });
+    Ok(())
+}
+
+impl Explanation {
+    fn step(&mut self, stage: &'static str, verdict: String) {
+        self.steps.push(Step { stage, verdict });
+    }
+
+    /// For a person.
+    pub(crate) fn to_text(&self) -> String {
+        let mut lines: Vec<String> = self.steps.iter().map(|step| format!("{:<12} {}", step.stage, step.verdict)).collect();
+        if let Some(forwarded) = &self.forwarded {
+            lines.push(String::new());
+            lines.push(format!("{} {}", forwarded.method, forwarded.target));
+            lines.extend(forwarded.headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        }
+        lines.join("\n")
+    }
+}
+
+fn words(why: &Passed) -> String {
+    match why {
+        Passed::Method => "it does not take this method".to_owned(),
+        Passed::Header(name) => format!("the header {name} has not the value it asks for"),
+        Passed::QueryParameter(name) => format!("the query parameter {name} has not the value it asks for"),
+        Passed::Fence => "a path rule of the boundary lies between its root and this path".to_owned(),
+        Passed::Ambiguous => "the path has two readings, and the route is not path: raw".to_owned(),
+        Passed::LeaseExpired => "its lease has ended".to_owned(),
+    }
+}
+
+/// The parameters of a query, decoded.
+pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    crate::snapshot::table::parameters(query).map(|(name, value)| (name.into_owned(), value.into_owned()))
+}

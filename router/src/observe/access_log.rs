@@ -1,0 +1,180 @@
+//! The access log: one JSON line for each exchange, written into a buffer of the core's own and handed to one
+//! thread that writes it out.
+//!
+//! A sink that does not take its lines costs lines, which are counted, and never a request.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::Exchange;
+
+/// Buffers on their way to the writing thread; as many as this may wait.
+const WAITING: usize = 64;
+/// A buffer is handed over when it holds this many bytes.
+const FULL: usize = 32 * 1024;
+
+/// The thread that writes.
+pub(crate) struct LogWriter {
+    sender: SyncSender<Vec<u8>>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl LogWriter {
+    /// Starts the thread. `sink` is `stdout`, or a path that is appended to.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub(crate) fn start(sink: &str) -> std::io::Result<Self> {
+        let out: Box<dyn Write + Send> = match sink {
+            "stdout" => Box::new(std::io::stdout()),
+            path => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
+        };
+        let (sender, receiver) = sync_channel(WAITING);
+        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write_out(&receiver, out))?;
+        Ok(Self { sender, dropped: Arc::default() })
+    }
+
+    /// A buffer for one core.
+    pub(crate) fn buffer(&self) -> LogBuffer {
+        LogBuffer { bytes: Vec::with_capacity(FULL + 4_096), lines: 0, sender: Some(self.sender.clone()), dropped: Arc::clone(&self.dropped) }
+    }
+
+    /// Lines that were dropped, over all cores.
+    pub(crate) fn dropped(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.dropped)
+    }
+}
+
+fn write_out(receiver: &Receiver<Vec<u8>>, mut out: Box<dyn Write + Send>) {
+    while let Ok(bytes) = receiver.recv() {
+        // A closed pipe or a full disk: the next lines may fare better, and there is nobody to tell.
+        let _ = out.write_all(&bytes).and_then(|()| out.flush());
+    }
+}
+
+/// A core's own buffer.
+pub(crate) struct LogBuffer {
+    bytes: Vec<u8>,
+    lines: u64,
+    /// `None` when the log is off.
+    sender: Option<SyncSender<Vec<u8>>>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl LogBuffer {
+    /// A buffer that takes nothing.
+    pub(crate) fn off() -> Self {
+        Self { bytes: Vec::new(), lines: 0, sender: None, dropped: Arc::default() }
+    }
+
+    /// Whether lines are wanted.
+    pub(crate) fn is_on(&self) -> bool {
+        self.sender.is_some()
+    }
+
+    /// Whether it should be handed over now.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes.len() >= FULL
+    }
+
+    /// Hands what there is to the writing thread; drops and counts it when that one is behind.
+    pub(crate) fn flush(&mut self) {
+        let Some(sender) = &self.sender else { return };
+        if self.bytes.is_empty() {
+            return;
+        }
+        let full = std::mem::replace(&mut self.bytes, Vec::with_capacity(FULL + 4_096));
+        let lines = std::mem::take(&mut self.lines);
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = sender.try_send(full) {
+            self.dropped.fetch_add(lines, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One line.
+#[derive(Serialize)]
+struct Line<'x> {
+    time: &'x str,
+    request_id: &'x str,
+    method: &'x str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'x str>,
+    path: &'x str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    detail: &'x str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'x str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'x str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination: Option<&'x str>,
+    generation: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<std::net::IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<&'x str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authenticated_by: Option<&'x str>,
+    bytes_in: u64,
+    bytes_out: u64,
+    duration_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolve_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connect_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_byte_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reused: Option<bool>,
+}
+
+/// Appends the line of an exchange.
+pub(super) fn line(buffer: &mut LogBuffer, exchange: &Exchange, took: Duration) {
+    let record = &exchange.record;
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let time = OffsetDateTime::from(exchange.wall).format(format).unwrap_or_default();
+    let millis = |period: Duration| (period.as_secs_f64() * 1e6).round() / 1e3;
+    let phases = &record.phases;
+    let line = Line {
+        time: &time,
+        request_id: exchange.id.as_str(),
+        method: &record.method,
+        host: record.host.as_deref(),
+        path: &record.path,
+        status: record.status,
+        reason: record.reason.map(crate::reject::Reason::code),
+        detail: &record.detail,
+        route: record.route.as_ref().map(|route| &*route.id),
+        owner: record.route.as_ref().map(|route| &*route.owner),
+        destination: record.destination.as_deref(),
+        generation: record.generation,
+        client: record.client,
+        principal: record.principal.as_ref().map(|(name, _)| &**name),
+        authenticated_by: record.principal.as_ref().map(|(_, via)| &**via),
+        bytes_in: exchange.bytes_in.get(),
+        bytes_out: exchange.bytes_out,
+        duration_ms: millis(took),
+        resolve_ms: phases.resolve.map(millis),
+        connect_ms: phases.connect.map(millis),
+        tls_ms: phases.tls.map(millis),
+        first_byte_ms: phases.first_byte.map(millis),
+        reused: record.destination.is_some().then_some(phases.reused),
+    };
+    if serde_json::to_writer(&mut buffer.bytes, &line).is_ok() {
+        buffer.bytes.push(b'\n');
+        buffer.lines += 1;
+    }
+}

@@ -1,0 +1,125 @@
+//! One record of each exchange, finished once, also when the client went away.
+//!
+//! The only writer of access logs and request metrics. Must never decide anything.
+
+mod access_log;
+mod metrics;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+pub(crate) use access_log::{LogBuffer, LogWriter};
+pub(crate) use metrics::{CoreMetrics, Metrics, RouteSeries, render};
+
+use crate::reject::{Reason, Rejection};
+use crate::services::Core;
+use crate::snapshot::RoutePlan;
+use crate::stage::identify::RequestId;
+use crate::upstream::Phases;
+
+/// One request and its answer, to the last byte.
+pub(crate) struct Exchange {
+    core: Rc<Core>,
+    started: Instant,
+    wall: SystemTime,
+    pub(crate) id: RequestId,
+    pub(crate) record: Record,
+    ended: Ended,
+    bytes_in: Rc<Cell<u64>>,
+    bytes_out: u64,
+}
+
+/// What the stages found out.
+#[derive(Default)]
+pub(crate) struct Record {
+    pub(crate) generation: u64,
+    pub(crate) method: Box<str>,
+    /// Raw, without the query: queries carry secrets.
+    pub(crate) path: Box<str>,
+    pub(crate) host: Option<Box<str>>,
+    pub(crate) client: Option<std::net::IpAddr>,
+    pub(crate) route: Option<Arc<RoutePlan>>,
+    pub(crate) destination: Option<Arc<str>>,
+    pub(crate) principal: Option<(Box<str>, Box<str>)>,
+    pub(crate) status: u16,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) detail: Box<str>,
+    pub(crate) phases: Phases,
+}
+
+/// How it came to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// Not yet: when it is dropped like this, the client went away.
+    Open,
+    Complete,
+    Failed,
+}
+
+impl Exchange {
+    /// Opens the record of a request.
+    pub(crate) fn open(core: &Rc<Core>, head: &http::request::Parts, peer: std::net::IpAddr, id: RequestId) -> Self {
+        core.metrics.begin();
+        let record = Record {
+            method: head.method.as_str().into(),
+            path: head.uri.path().into(),
+            client: Some(peer),
+            ..Record::default()
+        };
+        Self {
+            core: Rc::clone(core),
+            started: Instant::now(),
+            wall: SystemTime::now(),
+            id,
+            record,
+            ended: Ended::Open,
+            bytes_in: Rc::default(),
+            bytes_out: 0,
+        }
+    }
+
+    /// The counter of the request body's bytes.
+    pub(crate) fn bytes_in(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.bytes_in)
+    }
+
+    /// The router answers by itself.
+    pub(crate) fn rejected(&mut self, rejection: &Rejection) {
+        self.record.status = rejection.reason.status().as_u16();
+        self.record.reason = Some(rejection.reason);
+        self.record.detail = rejection.detail.as_ref().into();
+    }
+
+    /// So many bytes of the answer's body went to the client.
+    pub(crate) fn answer_bytes(&mut self, bytes: u64) {
+        self.bytes_out += bytes;
+    }
+
+    /// The answer is whole, with so many more bytes.
+    pub(crate) fn answer_complete(&mut self, bytes: u64) {
+        self.bytes_out += bytes;
+        self.ended = Ended::Complete;
+    }
+
+    /// The answer broke off.
+    pub(crate) fn answer_failed(&mut self, reason: Reason) {
+        self.record.reason = Some(reason);
+        self.ended = Ended::Failed;
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.ended == Ended::Open && self.record.reason.is_none() {
+            self.record.reason = Some(Reason::ClientClosed);
+            if self.record.status == 0 {
+                self.record.status = Reason::ClientClosed.status().as_u16();
+            }
+        }
+        let took = self.started.elapsed();
+        self.core.metrics.end(&self.core, &self.record, took);
+        self.core.log(|buffer| access_log::line(buffer, self, took));
+    }
+}

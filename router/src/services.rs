@@ -1,0 +1,119 @@
+//! The long-lived parts of one core: connections, counters, the log's buffer, the view of the snapshot.
+//!
+//! Everything here belongs to one thread, but for what is said to be shared. Must never know requests.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::drain::Drain;
+use crate::observe::{CoreMetrics, LogBuffer, RouteSeries};
+use crate::passwords::Passwords;
+use crate::snapshot::Snapshot;
+use crate::snapshot::store::{Store, View};
+use crate::stage::identify::Trust;
+use crate::upstream::Upstreams;
+
+/// What all cores share; none of it is written on a request's way.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<Store>,
+    pub(crate) drain: Drain,
+    pub(crate) trust: Trust,
+    pub(crate) health_path: Box<str>,
+    pub(crate) body_idle: Duration,
+    pub(crate) head_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) connections_per_core: usize,
+    pub(crate) passwords: Passwords,
+    /// The configuration is older than it may be served.
+    pub(crate) too_old: AtomicBool,
+}
+
+/// One core's own.
+pub(crate) struct Core {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: Arc<CoreMetrics>,
+    pub(crate) upstreams: Upstreams,
+    view: RefCell<View>,
+    log: RefCell<LogBuffer>,
+    random: RefCell<fastrand::Rng>,
+    series: RefCell<HashMap<Arc<str>, Arc<RouteSeries>>>,
+    seen_swaps: Cell<u64>,
+}
+
+impl Core {
+    pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<CoreMetrics>, upstreams: Upstreams, log: LogBuffer) -> Self {
+        Self {
+            view: RefCell::new(shared.store.view()),
+            shared,
+            metrics,
+            upstreams,
+            log: RefCell::new(log),
+            random: RefCell::new(fastrand::Rng::new()),
+            series: RefCell::default(),
+            seen_swaps: Cell::new(0),
+        }
+    }
+
+    /// The snapshot in use. A request asks once and keeps it: it sees one generation.
+    pub(crate) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.view.borrow_mut().load().clone()
+    }
+
+    /// Whether the configuration may still be served.
+    pub(crate) fn is_too_old(&self) -> bool {
+        self.shared.too_old.load(Ordering::Relaxed)
+    }
+
+    /// 128 random bits.
+    pub(crate) fn random(&self) -> u128 {
+        self.random.borrow_mut().u128(..)
+    }
+
+    /// A number below `bound`.
+    pub(crate) fn random_below(&self, bound: u32) -> u32 {
+        self.random.borrow_mut().u32(..bound)
+    }
+
+    /// Writes into the log's buffer, when there is a log.
+    pub(crate) fn log(&self, write: impl FnOnce(&mut LogBuffer)) {
+        let mut log = self.log.borrow_mut();
+        if log.is_on() {
+            write(&mut log);
+            if log.is_full() {
+                log.flush();
+            }
+        }
+    }
+
+    /// The series of a route, made on first use.
+    pub(crate) fn series(&self, id: &Arc<str>, register: impl FnOnce() -> Arc<RouteSeries>) -> Arc<RouteSeries> {
+        let mut series = self.series.borrow_mut();
+        match series.get(id) {
+            Some(known) => Arc::clone(known),
+            None => Arc::clone(series.entry(Arc::clone(id)).or_insert(register())),
+        }
+    }
+
+    /// What need not be done on a request's way: hands the log over, lets go of what a new snapshot no longer
+    /// serves, frees the old one.
+    pub(crate) fn tend(&self) {
+        self.log.borrow_mut().flush();
+        let counters = self.upstreams.counters();
+        self.metrics.dials.set(counters.dials);
+        self.metrics.dials_refused.set(counters.refused);
+        self.metrics.upstream_idle.set(self.upstreams.idle_connections() as u64);
+        let swaps = self.shared.store.swaps();
+        if self.seen_swaps.replace(swaps) == swaps {
+            return;
+        }
+        if let Some(snapshot) = self.snapshot() {
+            self.upstreams.retain(&snapshot.served);
+            let served = snapshot.table.routes().iter().map(|route| &*route.id).collect();
+            self.metrics.retain(&served);
+            self.series.borrow_mut().retain(|id, _| served.contains(&**id));
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What is fixed at start: defaults < `--settings FILE` (TOML) < environment `POSTERN_ROUTER_…` < flags.
+//!
+//! Must never hold anything that can change while the router runs: that is in the merged file.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use postern_config::problem::did_you_mean;
+use postern_config::value::{Network, Period};
+use serde::{Deserialize, Serialize};
+
+/// The prefix of environment variables; `__` stands between levels.
+pub const ENVIRONMENT: &str = "POSTERN_ROUTER_";
+
+/// What is fixed at start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The merged file.
+    pub config: PathBuf,
+    /// Addresses that clients connect to.
+    pub listen: Vec<SocketAddr>,
+    /// The address of health, metrics and status; loopback unless asked otherwise.
+    pub admin: SocketAddr,
+    /// Serving threads; 0 for the cores that the process may use.
+    pub workers: usize,
+    /// Answered on the data listener for any Host, without authentication.
+    pub health_path: String,
+    /// Networks of the proxies in front, whose forwarding headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// How many of those proxies a request passes.
+    pub trusted_hops: usize,
+    /// Whether destinations that name loopback networks may be dialled there. For demos and tests.
+    pub allow_loopback_destinations: bool,
+    /// How often the file is looked at without an event.
+    pub poll: Period,
+    /// Whether file system events are listened for.
+    pub watch_events: bool,
+    /// DNS servers to ask; those of the system when empty.
+    pub dns_servers: Vec<SocketAddr>,
+    /// When the configuration is older than this it is no longer served: 503. Never, when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_stale: Option<Period>,
+    /// A key that the syncer knows too; then no other writer can make a file that is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_key: Option<FileKeyText>,
+    /// Where the access log goes: `stdout`, `off`, or a path.
+    pub access_log: String,
+    /// Bounds of connections and time.
+    pub limits: Limits,
+    /// How the router ends.
+    pub shutdown: Shutdown,
+}
+
+/// The text of a key. Never shown.
+#[derive(Clone, Deserialize)]
+pub struct FileKeyText(String);
+
+impl FileKeyText {
+    /// The key itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for FileKeyText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl Serialize for FileKeyText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("…")
+    }
+}
+
+/// Bounds of connections and time on the client's side.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Most connections at once, over all listeners. One more waits in the kernel.
+    pub connections: usize,
+    /// For the whole head of a request.
+    pub head: Period,
+    /// Between two requests: longer than an ALB keeps its connections (60 s), so that it closes first.
+    pub idle: Period,
+    /// Without a byte of a request's body.
+    pub body_idle: Period,
+}
+
+/// How the router ends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long new connections are still taken after SIGTERM, while load balancers notice.
+    pub lame_duck: Period,
+    /// When everything ends that is still open, counted from SIGTERM. Below the 30 s of ECS.
+    pub deadline: Period,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            config: PathBuf::from("/var/lib/postern/merged.json"),
+            listen: vec![SocketAddr::from(([0, 0, 0, 0], 8080))],
+            admin: SocketAddr::from(([127, 0, 0, 1], 9901)),
+            workers: 0,
+            health_path: "/healthz".to_owned(),
+            trusted_proxies: Vec::new(),
+            trusted_hops: 1,
+            allow_loopback_destinations: false,
+            poll: Period::from_millis(1_000),
+            watch_events: true,
+            dns_servers: Vec::new(),
+            max_stale: None,
+            file_key: None,
+            access_log: "stdout".to_owned(),
+            limits: Limits::default(),
+            shutdown: Shutdown::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            head: Period::from_millis(10_000),
+            idle: Period::from_millis(75_000),
+            body_idle: Period::from_millis(30_000),
+        }
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { lame_duck: Period::from_millis(10_000), deadline: Period::from_millis(28_000) }
+    }
+}
+
+/// Why settings cannot be used, in words that say what, where and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SettingsError(String);
+
+/// Settings and where each came from.
+pub struct Loaded {
+    /// What is used.
+    pub settings: Settings,
+    /// A line for each value: name, value, origin.
+    pub origins: Vec<(String, String, String)>,
+}
+
+/// Merges the layers. `flags` holds what was given on the command line, and nothing else.
+///
+/// # Errors
+/// When a layer cannot be read, or a value means nothing.
+pub fn load(file: Option<&std::path::Path>, flags: &serde_json::Value) -> Result<Loaded, SettingsError> {
+    let mut figment = Figment::from(Serialized::defaults(Settings::default()));
+    if let Some(path) = file {
+        if !path.is_file() {
+            return Err(SettingsError(format!("--settings {}: there is no such file", path.display())));
+        }
+        figment = figment.merge(Toml::file_exact(path));
+    }
+    figment = figment.merge(Env::prefixed(ENVIRONMENT).split("__"));
+    figment = figment.merge(Serialized::from(flags, figment::Profile::Default));
+    let settings: Settings = figment.extract().map_err(|error| SettingsError(explain(&error)))?;
+    check(&settings)?;
+    let origins = origins(&figment, &settings);
+    Ok(Loaded { settings, origins })
+}
+
+fn check(settings: &Settings) -> Result<(), SettingsError> {
+    let wrong = |text: &str| Err(SettingsError(text.to_owned()));
+    if settings.listen.is_empty() {
+        return wrong("listen: is empty, so nobody could connect; give an address such as 0.0.0.0:8080");
+    }
+    if !settings.health_path.starts_with('/') {
+        return wrong("health_path: does not begin with /; write a path such as /healthz");
+    }
+    if settings.shutdown.deadline < settings.shutdown.lame_duck {
+        return wrong("shutdown.deadline: is shorter than shutdown.lame_duck, so nothing could end in peace");
+    }
+    if settings.file_key.as_ref().is_some_and(|key| key.expose().len() < 16) {
+        return wrong("file_key: is shorter than 16 bytes and could be guessed");
+    }
+    Ok(())
+}
+
+/// One line for each thing that is wrong, with the layer it came from.
+fn explain(error: &figment::Error) -> String {
+    let lines: Vec<String> = error
+        .clone()
+        .into_iter()
+        .map(|one| {
+            let origin = one.metadata.as_ref().map_or_else(|| "the settings".to_owned(), origin_of);
+            let hint = match &one.kind {
+                figment::error::Kind::UnknownField(name, known) => {
+                    did_you_mean(name, known.iter().copied()).map_or_else(String::new, |hint| format!(" ({hint})"))
+                }
+                _ => String::new(),
+            };
+            let path = one.path.join(".");
+            let at = if path.is_empty() { String::new() } else { format!("{path}: ") };
+            format!("{at}{}{hint}, in {origin}", one.kind)
+        })
+        .collect();
+    lines.join("\n")
+}
+
+fn origin_of(metadata: &figment::Metadata) -> String {
+    match &metadata.source {
+        Some(figment::Source::File(path)) => path.display().to_string(),
+        _ if metadata.name.contains("environment") => format!("the environment ({ENVIRONMENT}…)"),
+        _ if metadata.name.contains("Settings") => "the defaults".to_owned(),
+        _ => "the flags".to_owned(),
+    }
+}
+
+fn origins(figment: &Figment, settings: &Settings) -> Vec<(String, String, String)> {
+    fn walk(value: &serde_json::Value, path: &str, figment: &Figment, rows: &mut Vec<(String, String, String)>) {
+        if let serde_json::Value::Object(fields) = value {
+            for (key, field) in fields {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                walk(field, &path, figment, rows);
+            }
+            return;
+        }
+        let origin = figment.find_metadata(path).map_or_else(|| "the defaults".to_owned(), origin_of);
+        rows.push((path.to_owned(), value.to_string(), origin));
+    }
+    let mut rows = Vec::new();
+    walk(&serde_json::to_value(settings).unwrap_or_default(), "", figment, &mut rows);
+    rows
+}

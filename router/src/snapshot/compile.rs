@@ -1,0 +1,268 @@
+//! A checked file becomes a snapshot. Off the serving threads; may take its time, may fail for one route
+//! without failing for another.
+//!
+//! The sole maker of destinations. Must never know the snapshot in use.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+use postern_config::check::Boundary;
+use postern_config::document::{Authenticator, Destination as Entry, PathHandling, Rewrite};
+use postern_config::merged::{Quarantined, Reading};
+use postern_config::route::{Route, RouteTarget};
+use postern_config::secrets::Secrets;
+use postern_config::value::{HostName, Name, Period, Scheme, Segment, Template};
+use rustls::pki_types::ServerName;
+
+use super::destination::DestinationParts;
+use super::plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts};
+use super::{Destination, HostSet, Snapshot, TlsPlan, table};
+use crate::stage::authenticate::{Issuer, Realm, Way};
+use crate::upstream::tls::{ClientConfigs, Verify};
+
+/// What is fixed at start and matters here.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options {
+    /// Whether destinations that name loopback networks may be dialled there.
+    pub(crate) allow_loopback: bool,
+}
+
+/// Compiles what a file says. Routes that cannot be compiled are put aside in the snapshot.
+pub(crate) fn compile(reading: Reading, secrets: &Secrets, options: Options, now: i64) -> Snapshot {
+    let Reading { header, content, digest, quarantined, ignored } = reading;
+    let counts = content.counts();
+    let document = content.boundary.document();
+    let mut compiler = Compiler::new(&content.boundary, secrets, options);
+    compiler.notes.extend(ignored.iter().map(|at| format!("{at} is not known to this router and was ignored")));
+    compiler.quarantined = quarantined;
+
+    let mut entries = Vec::with_capacity(content.routes.len());
+    for route in &content.routes {
+        match compiler.route(route) {
+            Ok(plan) => entries.push(table::Entry {
+                plan: Arc::new(plan),
+                root: &route.root,
+                matching: &route.matching,
+                held_since: route.origin.held_since,
+                lease_until: route.lease_until,
+            }),
+            Err(why) => compiler.quarantined.push(Quarantined { id: route.id.clone(), why }),
+        }
+    }
+    let settable = compiler.settable(&content.routes);
+    let table = table::build(entries, document.paths.iter().map(|rule| &rule.prefix));
+    Snapshot {
+        header,
+        digest,
+        loaded_at: now,
+        counts,
+        hosts: HostSet::new(document.hosts.iter()),
+        table,
+        settable,
+        served: compiler.destinations.keys().cloned().collect(),
+        quarantined: compiler.quarantined,
+        notes: compiler.notes,
+    }
+}
+
+/// What routes share while they are compiled.
+struct Compiler<'b> {
+    boundary: &'b Boundary,
+    options: Options,
+    issuers: HashMap<Name, Arc<Issuer>>,
+    realms: HashMap<Name, Arc<Realm>>,
+    destinations: HashMap<Arc<str>, Arc<Destination>>,
+    tls: ClientConfigs,
+    texts: HashSet<Arc<str>>,
+    quarantined: Vec<Quarantined>,
+    notes: Vec<String>,
+}
+
+impl<'b> Compiler<'b> {
+    fn new(boundary: &'b Boundary, secrets: &Secrets, options: Options) -> Self {
+        let identity = &boundary.document().identity;
+        let mut notes = Vec::new();
+        let mut issuers = HashMap::new();
+        for document in &identity.jwt {
+            match Issuer::compile(document, secrets) {
+                Ok(issuer) => drop(issuers.insert(document.name.clone(), Arc::new(issuer))),
+                Err(why) => notes.push(format!("identity.jwt {}: {why}", document.name)),
+            }
+        }
+        let realms = identity.basic.iter().map(|one| (one.name.clone(), Arc::new(Realm::compile(one)))).collect();
+        Self {
+            boundary,
+            options,
+            issuers,
+            realms,
+            destinations: HashMap::new(),
+            tls: ClientConfigs::default(),
+            texts: HashSet::new(),
+            quarantined: Vec::new(),
+            notes,
+        }
+    }
+
+    fn route(&mut self, route: &Route) -> Result<RoutePlan, String> {
+        let policies = &route.policies;
+        let targets = route.destinations.iter().map(|target| self.target(target)).collect::<Result<Box<[_]>, _>>()?;
+        let ways = policies.authentication.iter().flat_map(|any_of| &any_of.any_of);
+        let ways = ways.map(|way| self.way(way)).collect::<Result<Box<[_]>, _>>()?;
+        let scopes = policies.authorization.iter().flat_map(|one| &one.scopes).map(|scope| scope.as_str().into());
+        let identity_headers = policies.identity_headers.iter().flatten().filter_map(|(header, claim)| {
+            let path = claim.split('.').map(Into::into).collect();
+            Some((header.as_str().parse::<HeaderName>().ok()?, ClaimPath(path)))
+        });
+        let defaults = Timeouts::default();
+        let or = |period: Option<Period>, default| period.map_or(default, Period::duration);
+        Ok(RoutePlan {
+            id: route.id.as_str().into(),
+            owner: self.shared(route.owner.as_str()),
+            targets,
+            ways,
+            scopes: scopes.collect(),
+            identity_headers: identity_headers.collect(),
+            timeouts: Timeouts {
+                connect: or(policies.timeouts.connect, defaults.connect),
+                first_byte: or(policies.timeouts.first_byte, defaults.first_byte),
+                idle: or(policies.timeouts.idle, defaults.idle),
+                total: policies.timeouts.total.map(Period::duration),
+            },
+            body_max: policies.body.max.map_or(BODY_MAX, |size| size.bytes()),
+            path: path_plan(route),
+            raw_path: policies.path == Some(PathHandling::Raw),
+        })
+    }
+
+    fn way(&self, way: &Authenticator) -> Result<Way, String> {
+        let compiled = match way {
+            Authenticator::None => Some(Way::None),
+            Authenticator::Iam => Some(Way::Iam),
+            Authenticator::Jwt(name) => self.issuers.get(name).cloned().map(Way::Jwt),
+            Authenticator::Basic(name) => self.realms.get(name).cloned().map(Way::Basic),
+        };
+        compiled.ok_or_else(|| format!("{way} could not be compiled, so nobody could be proved"))
+    }
+
+    fn target(&mut self, target: &RouteTarget) -> Result<Target, String> {
+        let entry = self
+            .boundary
+            .destination(&target.via)
+            .ok_or_else(|| format!("there is no destination \"{}\" in the file", target.via))?;
+        Ok(Target {
+            destination: self.destination(entry, target)?,
+            prefix: target.url.prefix().into(),
+            weight: target.weight.into(),
+        })
+    }
+
+    /// The destination of a target, made once for all routes that lead there.
+    fn destination(&mut self, entry: &Entry, target: &RouteTarget) -> Result<Arc<Destination>, String> {
+        let url = &target.url;
+        let names_loopback = entry.addresses.iter().any(postern_config::value::Network::is_loopback);
+        if names_loopback && !self.options.allow_loopback {
+            return Err("its destination names loopback addresses, which --allow-loopback-destinations alone permits".to_owned());
+        }
+        let dial = entry.dial.as_ref().unwrap_or(&url.host);
+        let networks: Vec<String> = entry.addresses.iter().map(ToString::to_string).collect();
+        // Everything that a connection depends on stands in the key: two targets share one only when all of
+        // it is the same.
+        let key: Arc<str> = format!(
+            "{}://{dial}:{}|{}|{:?}|{}",
+            url.scheme.as_str(),
+            url.port,
+            target.host,
+            entry.tls,
+            networks.join(","),
+        )
+        .into();
+        if let Some(known) = self.destinations.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let host = match url.port == url.scheme.default_port() {
+            true => target.host.to_string(),
+            false => format!("{}:{}", target.host, url.port),
+        };
+        let destination = Arc::new(Destination::new(DestinationParts {
+            key: Arc::clone(&key),
+            name: self.shared(entry.name.as_str()),
+            dial: dial.clone(),
+            port: url.port,
+            host: HeaderValue::from_str(&host).map_err(|error| error.to_string())?,
+            tls: match url.scheme {
+                Scheme::Http => None,
+                Scheme::Https => Some(self.tls_plan(entry, &target.host)?),
+            },
+            addresses: entry.addresses.clone().into_boxed_slice(),
+            allow_loopback: self.options.allow_loopback && names_loopback,
+        }));
+        self.destinations.insert(key, Arc::clone(&destination));
+        Ok(destination)
+    }
+
+    fn tls_plan(&mut self, entry: &Entry, host: &HostName) -> Result<TlsPlan, String> {
+        let verify = Verify::of(entry.tls.server_name.as_ref(), host);
+        let config = self
+            .tls
+            .config(&entry.tls.roots, verify, entry.tls.client_certificate.as_ref())
+            .map_err(|error| error.to_string())?;
+        let server_name = ServerName::try_from(host.as_str().to_owned()).map_err(|error| error.to_string())?;
+        Ok(TlsPlan { server_name, config })
+    }
+
+    /// One copy of a text that many routes share.
+    fn shared(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Arc::clone(known);
+        }
+        let shared: Arc<str> = text.into();
+        self.texts.insert(Arc::clone(&shared));
+        shared
+    }
+
+    /// Every header that some policy of the file may set.
+    fn settable(&self, routes: &[Route]) -> Box<[HeaderName]> {
+        let document = self.boundary.document();
+        let layers = [&document.defaults.policies, &document.overrides.policies].into_iter();
+        let names: BTreeSet<&str> = routes
+            .iter()
+            .map(|route| &route.policies)
+            .chain(layers)
+            .flat_map(|policies| policies.identity_headers.iter().flatten())
+            .map(|(name, _)| name.as_str())
+            .collect();
+        names.into_iter().filter_map(|name| name.parse().ok()).collect()
+    }
+}
+
+fn path_plan(route: &Route) -> PathPlan {
+    match &route.rewrite {
+        None => PathPlan::Keep,
+        Some(Rewrite { prefix: Some(prefix), .. }) => PathPlan::ReplaceRoot {
+            segments: route.root.segments().count(),
+            with: match prefix.as_str() {
+                "/" => "".into(),
+                path => path.into(),
+            },
+        },
+        Some(Rewrite { path: Some(path), .. }) => PathPlan::Template(path_parts(path, route.matching.path.as_ref())),
+        Some(_) => PathPlan::Keep,
+    }
+}
+
+/// Each variable of a rewrite is a place in the request's path.
+fn path_parts(path: &Template, matched: Option<&Template>) -> Box<[PathPart]> {
+    let place = |wanted: &str| {
+        matched.into_iter().flat_map(Template::segments).position(|segment| match segment {
+            Segment::Literal(_) => false,
+            Segment::Variable(name) | Segment::Rest(name) => name == wanted,
+        })
+    };
+    let part = |segment: &Segment| match segment {
+        Segment::Literal(text) => Some(PathPart::Literal(format!("/{text}").into())),
+        Segment::Variable(name) => place(name).map(PathPart::Segment),
+        Segment::Rest(name) => place(name).map(PathPart::Rest),
+    };
+    path.segments().iter().filter_map(part).collect()
+}

@@ -1,0 +1,293 @@
+//! The route table: which route answers a request, in a total order that does not depend on how the table
+//! was filled.
+//!
+//! Order: exact host, wildcard host, any host; then exact path, then more segments, literals before variables
+//! from the left, closed before open; then a route with methods before one without; most headers; most query
+//! parameters; the one that holds its requests longest; the lower id.
+//!
+//! The paths of a host are a tree of segments, kept as one hash table over (node, segment), so the cost of a
+//! look-up is a matter of the path's length and not of the table's. A segment's text is not compared on the
+//! way down but once, against the route that is about to win.
+//!
+//! Must never know credentials, client addresses, or what a route leads to.
+
+mod build;
+mod conditions;
+mod edges;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+use smallvec::SmallVec;
+
+pub(crate) use build::{Entry, build};
+pub(crate) use conditions::parameters;
+use conditions::{Conditions, MethodSet};
+use edges::{Edges, SegmentHash};
+
+use super::RoutePlan;
+
+/// Which route answers which request.
+pub(crate) struct RouteTable {
+    /// Root node of each exact host.
+    exact_hosts: HashMap<Box<str>, NodeId>,
+    /// Root node of each wildcard, by the name behind `*.`.
+    wildcard_hosts: HashMap<Box<str>, NodeId>,
+    /// Root node of the routes that name no host.
+    any_host: Option<NodeId>,
+    edges: Edges,
+    nodes: Box<[Node]>,
+    candidates: Box<[Candidate]>,
+    routes: Box<[Arc<RoutePlan>]>,
+    /// Prefixes of path rules that lie below some route's root: see [`RouteTable::fence_depth`].
+    fences: Option<Fences>,
+}
+
+type NodeId = u32;
+
+/// A place in the tree of segments.
+#[derive(Clone, Copy, Default)]
+struct Node {
+    /// The child for any one segment; 0 for none (0 is a root and nobody's child).
+    variable: NodeId,
+    /// Whether there are literal children at all.
+    has_literals: bool,
+    /// Candidates that end here.
+    closed: Span,
+    /// Candidates that take everything from here on.
+    open: Span,
+}
+
+/// A run of `candidates`.
+#[derive(Clone, Copy, Default)]
+struct Span {
+    start: u32,
+    count: u32,
+}
+
+/// A route at one place of the tree.
+struct Candidate {
+    route: u32,
+    /// The segments of its pattern: compared before it may win.
+    pattern: Box<[PatternSegment]>,
+    methods: MethodSet,
+    conditions: Option<Box<Conditions>>,
+    root_depth: u8,
+    raw_path: bool,
+    /// When it ends by itself, in seconds after 1970.
+    lease_until: i64,
+}
+
+/// One segment of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum PatternSegment {
+    Literal(Box<str>),
+    Variable,
+}
+
+/// The prefixes of path rules, as a tree of their own.
+struct Fences {
+    edges: Edges,
+    nodes: Box<[bool]>,
+}
+
+/// What the table asks of a request.
+pub(crate) struct Query<'r> {
+    /// The host in lower case, without port.
+    pub(crate) host: &'r str,
+    /// The segments of the canonical path; of an ambiguous one those in front of the first ambiguity.
+    pub(crate) segments: &'r [&'r str],
+    /// Whether the path has two readings: then only routes that take it raw are meant.
+    pub(crate) ambiguous: bool,
+    pub(crate) method: &'r Method,
+    pub(crate) headers: &'r HeaderMap,
+    /// The raw query, without `?`.
+    pub(crate) query: Option<&'r str>,
+    /// Seconds after 1970.
+    pub(crate) now: i64,
+}
+
+/// Why a candidate was passed over; told to whoever explains a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Passed {
+    Method,
+    Header(String),
+    QueryParameter(String),
+    /// A path rule lies between the route's root and the request.
+    Fence,
+    /// The path has two readings, and the route does not take it raw.
+    Ambiguous,
+    LeaseExpired,
+}
+
+/// What the table says.
+pub(crate) enum Found<'t> {
+    Route(&'t Arc<RoutePlan>),
+    /// The path has routes, all for other methods; these are the methods.
+    OtherMethods(Vec<&'t str>),
+    Nothing,
+}
+
+/// A place where the path of a request ended, with its rank.
+struct Terminal {
+    rank: Rank,
+    span: Span,
+}
+
+/// The order of patterns; greater is more specific.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// Closed and without variables.
+    exact: bool,
+    segments: u8,
+    /// A bit for each segment from the left, set for a literal.
+    literals: u64,
+    closed: bool,
+}
+
+impl RouteTable {
+    /// Every route, in the order of the file.
+    pub(crate) fn routes(&self) -> &[Arc<RoutePlan>] {
+        &self.routes
+    }
+
+    /// The route that answers, telling `passed` of every better-placed one that does not.
+    pub(crate) fn find(&self, query: &Query<'_>, mut passed: impl FnMut(&Arc<RoutePlan>, Passed)) -> Found<'_> {
+        let hashes: SmallVec<[SegmentHash; 16]> = query.segments.iter().map(|text| self.edges.hash(text)).collect();
+        let fence = self.fences.as_ref().map_or(0, |fences| fences.depth(query.segments));
+        let mut allowed = Vec::new();
+        for scope in self.scopes(query.host) {
+            let mut terminals = SmallVec::<[Terminal; 8]>::new();
+            self.collect(scope, &hashes, 0, 0, !query.ambiguous, &mut terminals);
+            terminals.sort_unstable_by_key(|terminal| std::cmp::Reverse(terminal.rank));
+            for candidate in terminals.iter().flat_map(|terminal| self.span(terminal.span)) {
+                if !candidate.has_pattern(query.segments) {
+                    continue;
+                }
+                let route = &self.routes[candidate.route as usize];
+                match candidate.objection(query, fence) {
+                    None => return Found::Route(route),
+                    Some(objection) => {
+                        if objection == Passed::Method {
+                            candidate.methods.names(&mut allowed);
+                        }
+                        passed(route, objection);
+                    }
+                }
+            }
+        }
+        if allowed.is_empty() {
+            return Found::Nothing;
+        }
+        allowed.sort_unstable();
+        allowed.dedup();
+        Found::OtherMethods(allowed)
+    }
+
+    /// The trees to look in, the most specific first.
+    fn scopes(&self, host: &str) -> SmallVec<[NodeId; 3]> {
+        let exact = self.exact_hosts.get(host).copied();
+        let wildcard = match self.wildcard_hosts.is_empty() {
+            true => None,
+            false => host.split_once('.').and_then(|(_, parent)| self.wildcard_hosts.get(parent).copied()),
+        };
+        [exact, wildcard, self.any_host].into_iter().flatten().collect()
+    }
+
+    /// Walks down every branch that fits, noting where routes end.
+    fn collect(
+        &self,
+        node: NodeId,
+        hashes: &[SegmentHash],
+        depth: usize,
+        literals: u64,
+        whole: bool,
+        terminals: &mut SmallVec<[Terminal; 8]>,
+    ) {
+        let here = &self.nodes[node as usize];
+        let segments = depth as u8;
+        if here.open.count > 0 {
+            terminals.push(Terminal { rank: Rank { exact: false, segments, literals, closed: false }, span: here.open });
+        }
+        let Some(hash) = hashes.get(depth) else {
+            if whole && here.closed.count > 0 {
+                let exact = literals == all_literals(depth);
+                terminals.push(Terminal { rank: Rank { exact, segments, literals, closed: true }, span: here.closed });
+            }
+            return;
+        };
+        if here.has_literals
+            && let Some(child) = self.edges.child(node, *hash)
+        {
+            self.collect(child, hashes, depth + 1, literals | bit(depth), whole, terminals);
+        }
+        if here.variable != 0 && !hash.is_empty_segment() {
+            self.collect(here.variable, hashes, depth + 1, literals, whole, terminals);
+        }
+    }
+
+    fn span(&self, span: Span) -> &[Candidate] {
+        &self.candidates[span.start as usize..(span.start + span.count) as usize]
+    }
+}
+
+/// The bit of the segment at `depth`, the leftmost the highest, so that a greater number is literal earlier.
+fn bit(depth: usize) -> u64 {
+    1 << (63 - depth)
+}
+
+fn all_literals(depth: usize) -> u64 {
+    match depth {
+        0 => 0,
+        depth => u64::MAX << (64 - depth),
+    }
+}
+
+impl Candidate {
+    /// Whether the segments really are those of the pattern: two texts may share a hash.
+    fn has_pattern(&self, segments: &[&str]) -> bool {
+        segments.len() >= self.pattern.len()
+            && self.pattern.iter().zip(segments).all(|(pattern, segment)| match pattern {
+                PatternSegment::Literal(text) => **text == **segment,
+                PatternSegment::Variable => !segment.is_empty(),
+            })
+    }
+
+    fn objection(&self, query: &Query<'_>, fence: usize) -> Option<Passed> {
+        if usize::from(self.root_depth) < fence {
+            return Some(Passed::Fence);
+        }
+        if query.now >= self.lease_until {
+            return Some(Passed::LeaseExpired);
+        }
+        if query.ambiguous && !self.raw_path {
+            return Some(Passed::Ambiguous);
+        }
+        if !self.methods.holds(query.method) {
+            return Some(Passed::Method);
+        }
+        self.conditions.as_ref().and_then(|conditions| conditions.objection(query.headers, query.query))
+    }
+}
+
+impl Fences {
+    /// How deep the path rule lies that rules these segments: a route whose root lies above it does not reach
+    /// in. Otherwise a route for `/` would answer below a rule that demands more than its own.
+    fn depth(&self, segments: &[&str]) -> usize {
+        let (mut node, mut deepest) = (0, 0);
+        for (depth, segment) in segments.iter().enumerate() {
+            match self.edges.child(node, self.edges.hash(segment)) {
+                Some(child) => node = child,
+                None => break,
+            }
+            if self.nodes[node as usize] {
+                deepest = depth + 1;
+            }
+        }
+        deepest
+    }
+}
