@@ -3,3 +3,4 @@
 //! Must never do I/O, spawn, sleep, or read a clock or the environment; no stage imports another.
 
 pub(crate) mod authenticate;
+pub(crate) mod authorize;
