@@ -1,3 +1,108 @@
-//! placeholder
-/// placeholder
-pub(crate) enum Way {}
+//! Credentials → [`Principal`]: who calls, or why that is not proved.
+//!
+//! Owns the one reading of credentials and what each way accepts. Must never know what the caller may do, nor
+//! fetch a key: keys and hashes come compiled, the time is an argument. A step that fails refuses.
+
+mod basic;
+mod challenge;
+mod flaw;
+mod iam;
+mod json;
+mod jwt;
+mod keys;
+mod presented;
+mod stored;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+pub(crate) use self::basic::{PasswordQuestion, Realm};
+pub(crate) use self::flaw::Flaw;
+pub(crate) use self::jwt::Issuer;
+use self::presented::Presented;
+use self::token::Token;
+pub(crate) use crate::principal::Principal;
+use crate::reject::Rejection;
+
+/// One way to prove who calls.
+#[derive(Clone)]
+pub(crate) enum Way {
+    /// Nobody need be proved.
+    None,
+    /// The destination checks a signature; the router leaves it untouched.
+    Iam,
+    /// A token of that issuer.
+    Jwt(Arc<Issuer>),
+    /// A user of that realm.
+    Basic(Arc<Realm>),
+}
+
+/// How far the stage came by itself.
+pub(crate) enum Outcome {
+    /// It is known who calls.
+    Proved(Principal),
+    /// A password must be checked, which takes too long for a serving thread.
+    Ask(PasswordQuestion),
+}
+
+/// Finds out who calls, by one of `ways`: the credentials that are there decide which, and are then the only
+/// thing that counts. A bad token is refused also where nobody need be proved.
+///
+/// On a route that asks for no proof at all, credentials are the destination's and not looked at.
+///
+/// `now` is in Unix seconds.
+///
+/// # Errors
+/// The refusal, with the challenges of the route's ways.
+pub(crate) fn authenticate(
+    ways: &[Way],
+    headers: &HeaderMap,
+    query: Option<&str>,
+    now: i64,
+) -> Result<Outcome, Rejection> {
+    if ways.iter().all(|way| matches!(way, Way::None)) {
+        return Ok(Outcome::Proved(Principal::anonymous()));
+    }
+    decide(ways, headers, query, now).map_err(|flaw| challenge::refuse(ways, flaw))
+}
+
+fn decide(ways: &[Way], headers: &HeaderMap, query: Option<&str>, now: i64) -> Result<Outcome, Flaw> {
+    let signatures = ways.iter().any(|way| matches!(way, Way::Iam));
+    match presented::read(headers, query, signatures)? {
+        Presented::Nothing if ways.iter().any(|way| matches!(way, Way::None)) => {
+            Ok(Outcome::Proved(Principal::anonymous()))
+        }
+        Presented::Nothing => Err(Flaw::Missing),
+        Presented::Bearer(token) => by_token(ways, token, now).map(Outcome::Proved),
+        Presented::Basic(base64) => basic::ask(ways, base64).map(Outcome::Ask),
+        Presented::Signed if signatures => Ok(Outcome::Proved(Principal::iam())),
+        Presented::Signed => Err(Flaw::NotAccepted),
+    }
+}
+
+/// The token names its issuer, and that issuer alone verifies it: trying others would let one issuer's token
+/// pass for another's.
+fn by_token(ways: &[Way], text: &str, now: i64) -> Result<Principal, Flaw> {
+    let issuers = || {
+        ways.iter().filter_map(|way| match way {
+            Way::Jwt(issuer) => Some(issuer),
+            Way::None | Way::Iam | Way::Basic(_) => None,
+        })
+    };
+    if issuers().next().is_none() {
+        return Err(Flaw::NotAccepted);
+    }
+    // Nothing can be verified here at the moment, so nothing can be called invalid either.
+    if issuers().all(|issuer| !issuer.has_keys()) {
+        return Err(Flaw::NoKeys);
+    }
+    let token = Token::parse(text)?;
+    let iss = token.issuer().ok_or(Flaw::UnknownIssuer)?;
+    let issuer = issuers().find(|issuer| issuer.is_named(iss)).ok_or(Flaw::UnknownIssuer)?;
+    issuer.verify(token, now)
+}

@@ -1,0 +1,217 @@
+//! Who a caller proved to be: what the stages after `authenticate` know of it.
+//!
+//! Lies outside of the stages because several of them read it and none may import another. Must never know
+//! how anything was proved, nor hold a credential.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::snapshot::ClaimPath;
+
+/// Who a caller proved to be, and by what.
+#[derive(Clone)]
+pub(crate) struct Principal {
+    name: Arc<str>,
+    via: Via,
+    scopes: Arc<[Box<str>]>,
+    claims: Option<Arc<Value>>,
+}
+
+/// The way that proved it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// Nobody asked for a proof.
+    None,
+    /// The destination checks a signature; the router proved nothing.
+    Iam,
+    /// `jwt:NAME`.
+    Jwt(Arc<str>),
+    /// `basic:NAME`.
+    Basic(Arc<str>),
+}
+
+impl Via {
+    /// As it stands in policies, logs and metrics.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::None => "none",
+            Self::Iam => "iam",
+            Self::Jwt(name) | Self::Basic(name) => name,
+        }
+    }
+}
+
+impl Principal {
+    /// A caller of whom no proof was asked.
+    pub(crate) fn anonymous() -> Self {
+        Self::unproved("anonymous", Via::None)
+    }
+
+    /// A caller whose signature the destination checks. Key ids are no names: anybody can write one.
+    pub(crate) fn iam() -> Self {
+        Self::unproved("iam", Via::Iam)
+    }
+
+    fn unproved(name: &str, via: Via) -> Self {
+        Self { name: name.into(), via, scopes: Arc::default(), claims: None }
+    }
+
+    /// The subject of a verified token; empty when the token has none.
+    pub(crate) fn of_token(name: &str, via: Arc<str>, scopes: Vec<Box<str>>, claims: Value) -> Self {
+        Self { name: name.into(), via: Via::Jwt(via), scopes: scopes.into(), claims: Some(Arc::new(claims)) }
+    }
+
+    /// A user whose password was verified.
+    pub(crate) fn of_user(name: Arc<str>, via: Arc<str>, scopes: Arc<[Box<str>]>) -> Self {
+        Self { name, via: Via::Basic(via), scopes, claims: None }
+    }
+
+    /// The subject, the user, `anonymous` or `iam`. Unique only together with [`via`](Self::via).
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `jwt:NAME`, `basic:NAME`, `iam` or `none`.
+    pub(crate) fn via(&self) -> &str {
+        self.via.as_str()
+    }
+
+    /// Whether a token proved it.
+    pub(crate) fn has_token(&self) -> bool {
+        matches!(self.via, Via::Jwt(_))
+    }
+
+    /// Whether it may do what `scope` names.
+    pub(crate) fn holds(&self, scope: &str) -> bool {
+        self.scopes.iter().any(|held| **held == *scope)
+    }
+
+    /// What it may do.
+    pub(crate) fn scopes(&self) -> &[Box<str>] {
+        &self.scopes
+    }
+
+    /// All that the verified token says.
+    pub(crate) fn claims(&self) -> Option<&Arc<Value>> {
+        self.claims.as_ref()
+    }
+
+    /// What is said at `path`, as the value of a header: strings as they are, numbers and booleans as in
+    /// JSON, lists of strings with commas between. A user of a realm has `sub` and `scope`.
+    ///
+    /// `None` for all that a destination could read in two ways: objects, control characters, blanks at an
+    /// end (they vanish on the wire, so `" admin"` would arrive as `admin`), a comma inside of a list's
+    /// item, and nothing at all.
+    pub(crate) fn claim(&self, path: &ClaimPath) -> Option<String> {
+        let text = match (&self.claims, &self.via) {
+            (Some(claims), _) => header_text(lookup(claims, path)?)?,
+            (None, Via::Basic(_)) => match path.0.as_slice() {
+                [only] if **only == *"sub" => Cow::Borrowed(&*self.name),
+                [only] if **only == *"scope" => Cow::Owned(self.scopes.join(" ")),
+                _ => return None,
+            },
+            (None, Via::None | Via::Iam | Via::Jwt(_)) => return None,
+        };
+        has_one_reading(&text).then(|| text.into_owned())
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Claims are personal data: only what logs show anyway.
+        write!(f, "{} via {}", self.name, self.via())
+    }
+}
+
+fn lookup<'c>(claims: &'c Value, path: &ClaimPath) -> Option<&'c Value> {
+    path.0.iter().try_fold(claims, |value, step| value.as_object()?.get(&**step))
+}
+
+fn header_text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        Value::Bool(flag) => Some(Cow::Borrowed(if *flag { "true" } else { "false" })),
+        Value::Array(items) => {
+            let texts: Option<Vec<&str>> = items.iter().map(list_item).collect();
+            Some(Cow::Owned(texts?.join(",")))
+        }
+        Value::Null | Value::Object(_) => None,
+    }
+}
+
+fn list_item(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| has_one_reading(text) && !text.contains(','))
+}
+
+fn has_one_reading(text: &str) -> bool {
+    !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn path(text: &str) -> ClaimPath {
+        ClaimPath(text.split('.').map(Box::from).collect())
+    }
+
+    #[test]
+    fn a_claim_becomes_a_header_or_nothing() {
+        let claims = json!({
+            "sub": "u-1", "n": 7, "f": 1.5, "yes": true, "none": null, "empty": "", "no_items": [],
+            "realm_access": {"roles": ["a", "b"]}, "comma": ["a,b"], "mixed": ["a", 1], "nested": [["a"]],
+            "line": "a\r\nx-admin: 1", "nul": "a\u{0}", "c1": "a\u{85}b", "blank": " admin", "tail": "admin ",
+            "inner": "a b", "list_line": ["a", "b\n"], "list_blank": ["a", " b"], "umlaut": "jürgen",
+        });
+        let principal = Principal::of_token("u-1", "jwt:corp".into(), Vec::new(), claims);
+        let cases = [
+            ("sub", Some("u-1")),
+            ("n", Some("7")),
+            ("f", Some("1.5")),
+            ("yes", Some("true")),
+            ("realm_access.roles", Some("a,b")),
+            ("inner", Some("a b")),
+            ("umlaut", Some("jürgen")),
+            ("none", None),
+            ("empty", None),
+            ("no_items", None),
+            ("realm_access", None),
+            ("realm_access.roles.0", None),
+            ("sub.x", None),
+            ("absent", None),
+            ("comma", None),
+            ("mixed", None),
+            ("nested", None),
+            ("line", None),
+            ("nul", None),
+            ("c1", None),
+            ("blank", None),
+            ("tail", None),
+            ("list_line", None),
+            ("list_blank", None),
+        ];
+        for (at, expected) in cases {
+            assert_eq!(principal.claim(&path(at)).as_deref(), expected, "{at}");
+        }
+    }
+
+    #[test]
+    fn a_user_has_a_subject_and_scopes_and_others_have_nothing() {
+        let scopes: Arc<[Box<str>]> = Arc::from(["read".into(), "write".into()]);
+        let user = Principal::of_user("alice".into(), "basic:ops".into(), scopes);
+        assert_eq!(user.claim(&path("sub")).as_deref(), Some("alice"));
+        assert_eq!(user.claim(&path("scope")).as_deref(), Some("read write"));
+        assert_eq!(user.claim(&path("email")), None);
+        assert!(user.holds("read") && !user.holds("rea"));
+        for nobody in [Principal::anonymous(), Principal::iam()] {
+            assert_eq!(nobody.claim(&path("sub")), None, "{nobody:?}");
+            assert!(nobody.scopes().is_empty());
+        }
+    }
+}

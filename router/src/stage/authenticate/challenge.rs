@@ -1,0 +1,72 @@
+//! What a refused client is told: which ways there are, and of a token only "invalid" or "expired".
+
+use http::HeaderValue;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use smallvec::SmallVec;
+
+use super::{Flaw, Way};
+use crate::reject::{Reason, Rejection};
+
+/// Challenges of one route: a route with more than four kinds of proof is rare.
+pub(super) type Challenges = SmallVec<[HeaderValue; 4]>;
+
+/// A refusal with what its status asks for: 401 comes with challenges (RFC 9110 §11.6.1), 503 with a time.
+pub(super) fn refuse(ways: &[Way], flaw: Flaw) -> Rejection {
+    let rejection = Rejection::new(flaw.reason(), flaw.words());
+    match flaw.reason() {
+        Reason::KeysMissing => rejection.header(RETRY_AFTER, KEYS_RETRY),
+        Reason::TokenInvalid => challenged(rejection, challenges(ways, &TOKEN_INVALID)),
+        Reason::TokenExpired => challenged(rejection, challenges(ways, &TOKEN_EXPIRED)),
+        _ => challenged(rejection, challenges(ways, &BEARER)),
+    }
+}
+
+/// The refusal of a password, whose challenges were collected when it was asked about.
+pub(super) fn refuse_password(challenges: &Challenges, flaw: Flaw) -> Rejection {
+    challenged(Rejection::new(flaw.reason(), flaw.words()), challenges.clone())
+}
+
+/// What a client may try on a route with these ways, each once and in their order.
+pub(super) fn plain_challenges(ways: &[Way]) -> Challenges {
+    challenges(ways, &BEARER)
+}
+
+/// The challenge of a realm (RFC 7617 §2.1: the charset makes clients send UTF-8).
+pub(super) fn of_realm(name: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("Basic realm=\"{name}\", charset=\"UTF-8\"")).unwrap_or(BASIC)
+}
+
+fn challenges(ways: &[Way], bearer: &HeaderValue) -> Challenges {
+    let mut found = Challenges::new();
+    for way in ways {
+        let challenge = match way {
+            Way::None => continue,
+            // Names no realm: what is signed for what is between the client and the destination.
+            Way::Iam => &SIGNATURE,
+            Way::Jwt(_) => bearer,
+            Way::Basic(realm) => realm.challenge(),
+        };
+        if !found.contains(challenge) {
+            found.push(challenge.clone());
+        }
+    }
+    found
+}
+
+fn challenged(rejection: Rejection, challenges: Challenges) -> Rejection {
+    challenges.into_iter().fold(rejection, |rejection, challenge| rejection.header(WWW_AUTHENTICATE, challenge))
+}
+
+// RFC 6750 §3: no error code unless a token was there.
+const BEARER: HeaderValue = HeaderValue::from_static(r#"Bearer realm="postern""#);
+const TOKEN_INVALID: HeaderValue = HeaderValue::from_static(
+    r#"Bearer realm="postern", error="invalid_token", error_description="the token is not valid""#,
+);
+const TOKEN_EXPIRED: HeaderValue = HeaderValue::from_static(
+    r#"Bearer realm="postern", error="invalid_token", error_description="the token has expired""#,
+);
+const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="postern", charset="UTF-8""#);
+const SIGNATURE: HeaderValue = HeaderValue::from_static("AWS4-HMAC-SHA256");
+
+/// Keys come with the next generation of the merged file, which the syncer tries for every few seconds.
+const KEYS_RETRY: HeaderValue = HeaderValue::from_static("10");

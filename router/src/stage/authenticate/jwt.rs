@@ -1,0 +1,199 @@
+//! An issuer of tokens, compiled: whose keys, for whom, and what a token of it must say.
+
+use std::sync::Arc;
+
+use postern_config::document::JwtIssuer;
+use postern_config::secrets::Secrets;
+use serde_json::{Map, Value};
+
+use super::Flaw;
+use super::keys::Key;
+use super::token::Token;
+use crate::principal::Principal;
+
+/// An issuer of tokens, with its keys.
+pub(crate) struct Issuer {
+    /// `jwt:NAME`.
+    via: Arc<str>,
+    issuer: Box<str>,
+    audiences: Box<[Box<str>]>,
+    leeway: f64,
+    keys: Box<[Key]>,
+    notes: Vec<String>,
+}
+
+impl Issuer {
+    /// Parses its keys. A key that is of no use is left out and [noted](Self::notes); with none left, tokens
+    /// of this issuer get [`KeysMissing`](crate::reject::Reason::KeysMissing), which is not the caller's fault.
+    ///
+    /// # Errors
+    /// What makes it useless or unsafe even with keys.
+    pub(crate) fn compile(document: &JwtIssuer, secrets: &Secrets) -> Result<Self, String> {
+        let name = &document.name;
+        if document.issuer.is_empty() {
+            return Err(format!("jwt issuer {name}: issuer is empty"));
+        }
+        // Without an audience, a token made for any other service of this issuer would pass.
+        if document.audiences.is_empty() || document.audiences.iter().any(String::is_empty) {
+            return Err(format!("jwt issuer {name}: names no audience"));
+        }
+        let mut notes = Vec::new();
+        let mut keys = Vec::new();
+        let documents = document.jwks.as_ref().map_or(&[][..], |set| &set.keys);
+        for (index, key) in documents.iter().enumerate() {
+            if keys.len() == KEYS_MAX {
+                notes
+                    .push(format!("jwt issuer {name}: only the first {KEYS_MAX} of {} keys are used", documents.len()));
+                break;
+            }
+            match Key::compile(key, &document.algorithms, secrets) {
+                Ok(key) => keys.push(key),
+                Err(why) => notes.push(format!("jwt issuer {name}: key {index} is left out: it {why}")),
+            }
+        }
+        if keys.is_empty() {
+            notes.push(format!("jwt issuer {name}: has no keys, so its routes answer 503"));
+        }
+        Ok(Self {
+            via: format!("jwt:{name}").into(),
+            issuer: document.issuer.as_str().into(),
+            audiences: document.audiences.iter().map(|one| one.as_str().into()).collect(),
+            leeway: document.leeway.duration().as_secs_f64(),
+            keys: keys.into(),
+            notes,
+        })
+    }
+
+    /// What was left out, for the log and for `check`.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Whether it can verify anything.
+    pub(crate) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Whether a token with this `iss` is its own.
+    pub(super) fn is_named(&self, iss: &str) -> bool {
+        *self.issuer == *iss
+    }
+
+    /// Who the token proves its bearer to be.
+    ///
+    /// Claims are looked at only under a signature that verifies: a forger learns nothing of them, not even
+    /// that a token would have been expired.
+    pub(super) fn verify(&self, token: Token<'_>, now: i64) -> Result<Principal, Flaw> {
+        if !self.has_keys() {
+            return Err(Flaw::NoKeys);
+        }
+        self.check_signature(&token)?;
+        let claims = token.claims;
+        if !claims.get("iss").and_then(Value::as_str).is_some_and(|iss| self.is_named(iss)) {
+            return Err(Flaw::UnknownIssuer);
+        }
+        self.check_audience(claims.get("aud"))?;
+        self.check_times(&claims, now)?;
+        let scopes = scopes(&claims)?;
+        let subject = subject(claims.get("sub"))?.to_owned();
+        Ok(Principal::of_token(&subject, Arc::clone(&self.via), scopes, Value::Object(claims)))
+    }
+
+    fn check_signature(&self, token: &Token<'_>) -> Result<(), Flaw> {
+        let candidates = self.keys.iter().filter(|key| self.is_asked_for(key, token.kid.as_deref()));
+        let mut flaw = Flaw::UnknownKey;
+        // Rotation leaves a handful of keys; each further try would be CPU that a forger spends for us.
+        let mut tries = 0;
+        for key in candidates {
+            if !key.is_for(token.algorithm) {
+                flaw = if tries == 0 { Flaw::Algorithm } else { flaw };
+                continue;
+            }
+            if tries == TRIES_MAX {
+                break;
+            }
+            tries += 1;
+            if key.verifies(token.algorithm, token.signed, token.signature) {
+                return Ok(());
+            }
+            flaw = Flaw::Signature;
+        }
+        Err(flaw)
+    }
+
+    /// A token that names a key gets that key alone. A key without a name answers to any only as the sole one.
+    fn is_asked_for(&self, key: &Key, kid: Option<&str>) -> bool {
+        match (kid, key.kid()) {
+            (None, _) => true,
+            (Some(asked), Some(kid)) => asked == kid,
+            (Some(_), None) => self.keys.len() == 1,
+        }
+    }
+
+    fn check_audience(&self, aud: Option<&Value>) -> Result<(), Flaw> {
+        let known = |value: &Value| value.as_str().is_some_and(|aud| self.audiences.iter().any(|one| **one == *aud));
+        let fine = match aud {
+            Some(Value::Array(items)) => items.iter().all(Value::is_string) && items.iter().any(known),
+            Some(value) => known(value),
+            None => false,
+        };
+        fine.then_some(()).ok_or(Flaw::Audience)
+    }
+
+    /// RFC 7519 §4.1.4 to §4.1.6. Seconds may have a fraction (§2, `NumericDate`).
+    #[allow(clippy::cast_precision_loss, reason = "seconds of our time are far below 2^53")]
+    fn check_times(&self, claims: &Map<String, Value>, now: i64) -> Result<(), Flaw> {
+        let seconds = |name: &str| match claims.get(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) => number.as_f64().filter(|time| time.is_finite()).map(Some).ok_or(Flaw::Times),
+            Some(_) => Err(Flaw::Times),
+        };
+        let expires = seconds("exp")?.ok_or(Flaw::Times)?;
+        let starts = seconds("nbf")?;
+        seconds("iat")?;
+        let now = now as f64;
+        if now >= expires + self.leeway {
+            return Err(Flaw::Expired);
+        }
+        if starts.is_some_and(|starts| now + self.leeway < starts) {
+            return Err(Flaw::NotYetValid);
+        }
+        Ok(())
+    }
+}
+
+/// A token without a subject is fine: it is of a machine that only its scopes tell apart.
+fn subject(sub: Option<&Value>) -> Result<&str, Flaw> {
+    match sub {
+        None => Ok(""),
+        // It goes into logs and is compared: what is long or could forge a line is no name.
+        Some(Value::String(text)) if text.len() <= SUBJECT_MAX && !text.chars().any(char::is_control) => Ok(text),
+        Some(_) => Err(Flaw::Subject),
+    }
+}
+
+/// `scope` (RFC 8693 §4.2) and `scp`, as issuers write them: words with blanks between, or a list.
+fn scopes(claims: &Map<String, Value>) -> Result<Vec<Box<str>>, Flaw> {
+    let mut found = Vec::new();
+    for claim in [claims.get("scope"), claims.get("scp")].into_iter().flatten() {
+        match claim {
+            Value::String(words) => found.extend(words.split(' ').filter(|word| !word.is_empty()).map(Box::from)),
+            Value::Array(items) => {
+                for item in items {
+                    found.push(item.as_str().ok_or(Flaw::Scopes)?.into());
+                }
+            }
+            _ => return Err(Flaw::Scopes),
+        }
+    }
+    Ok(found)
+}
+
+/// Most keys of one issuer: large ones publish some ten.
+const KEYS_MAX: usize = 64;
+
+/// Most keys that are tried for one token.
+const TRIES_MAX: usize = 8;
+
+/// Longest subject, in bytes. OpenID Connect Core §2 ends at 255 characters.
+const SUBJECT_MAX: usize = 1024;
