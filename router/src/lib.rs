@@ -2,3 +2,4 @@
 mod reject;
 mod snapshot;
 mod stage;
+mod upstream;
