@@ -1,0 +1,59 @@
+//! Every bound of this side, in one place, with its reason. All of them count per core.
+
+use std::time::Duration;
+
+/// Idle connections kept to one destination.
+pub(super) const IDLE_PER_DESTINATION: usize = 64;
+
+/// Idle connections kept to all destinations together. Each costs a socket and some 30 KB.
+pub(super) const IDLE: usize = 2_048;
+
+/// How long a connection is kept without use: below the 60 s of an ALB, far below the 310 s of a private API,
+/// so that it is the router that closes.
+pub(super) const IDLE_FOR: Duration = Duration::from_secs(50);
+
+/// How old a connection may get, give or take a tenth: what DNS and certificates say now is looked at again.
+pub(super) const AGE: Duration = Duration::from_secs(3_600);
+
+/// How often connections that were idle for too long are looked for.
+pub(super) const REAP_EVERY: Duration = Duration::from_secs(10);
+
+/// Largest answer head, and the most that is buffered of an answer.
+pub(super) const READ_BUFFER: usize = 64 * 1024;
+
+/// Most headers of an answer.
+pub(super) const HEADERS: usize = 128;
+
+/// Names whose addresses are remembered. Names come from compiled destinations alone, of which a boundary has no
+/// more than this.
+pub(super) const NAMES: usize = 10_000;
+
+/// Addresses taken from one answer.
+pub(super) const ADDRESSES: usize = 64;
+
+/// Addresses tried for one connection: more would not fit into the deadline.
+pub(super) const CANDIDATES: usize = 8;
+
+/// Bounds of how long an answer is believed, whatever its TTL says.
+pub(super) const TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// How long past its TTL the last good answer is used while the name server fails.
+pub(super) const STALE_FOR: Duration = Duration::from_secs(60);
+
+/// How long a failure is believed, and how long until a failing name server is asked again.
+pub(super) const NEGATIVE_FOR: Duration = Duration::from_secs(1);
+
+/// How long a lookup may take in all. It outlives the request that began it: its answer serves the next one.
+pub(super) const LOOKUP: Duration = Duration::from_secs(5);
+
+/// How long a request waits for a fresh answer while it has an older one.
+pub(super) const LOOKUP_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long the second address family may lag behind the first (RFC 8305 §3 has 50 ms; a cache lives longer).
+pub(super) const FAMILY_GRACE: Duration = Duration::from_millis(250);
+
+/// When the next address is tried beside one that has not answered yet (RFC 8305 §5).
+pub(super) const STAGGER: Duration = Duration::from_millis(250);
+
+/// Largest PEM file read.
+pub(super) const PEM_BYTES: u64 = 4 * 1024 * 1024;

@@ -1,0 +1,111 @@
+//! Connections that wait for their next request.
+//!
+//! Owns them per destination, the youngest use first, bounded in number, idleness and age. Assumes that two
+//! destinations that must not share connections have different keys. Must never know requests.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use tokio::time::{Instant, interval};
+
+use super::http1::Connection;
+use super::limits;
+use crate::snapshot::Destination;
+
+/// The idle connections of one core.
+#[derive(Default)]
+pub(super) struct Pool {
+    idle: RefCell<HashMap<Arc<str>, VecDeque<Idle>>>,
+    count: Cell<usize>,
+    reaped: Cell<bool>,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Pool {
+    /// The connection used last, if one lives that this destination may still use.
+    pub(super) fn take(&self, destination: &Destination) -> Option<Connection> {
+        let now = Instant::now();
+        let mut idle = self.idle.borrow_mut();
+        let kept = idle.get_mut(destination.key())?;
+        while let Some(Idle { connection, since }) = kept.pop_back() {
+            self.count.set(self.count.get() - 1);
+            // The key should say as much; the address is asked about again because this is where it counts.
+            let permitted = destination.permits(connection.peer()).is_ok();
+            if permitted && connection.is_ready() && is_young(&connection, since, now) {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose exchange is over, or drops it when there are enough.
+    pub(super) fn keep(self: &Rc<Self>, key: &Arc<str>, connection: Connection) {
+        let now = Instant::now();
+        if !connection.is_ready() || self.count.get() >= limits::IDLE || !is_young(&connection, now, now) {
+            return;
+        }
+        self.reap_from_now_on();
+        let mut idle = self.idle.borrow_mut();
+        let kept = match idle.get_mut(key) {
+            Some(kept) => kept,
+            None => idle.entry(Arc::clone(key)).or_default(),
+        };
+        if kept.len() >= limits::IDLE_PER_DESTINATION {
+            kept.pop_front();
+            self.count.set(self.count.get() - 1);
+        }
+        kept.push_back(Idle { connection, since: now });
+        self.count.set(self.count.get() + 1);
+    }
+
+    /// Drops what belongs to no destination in `served`.
+    pub(super) fn retain(&self, served: &HashSet<Arc<str>>) {
+        self.idle.borrow_mut().retain(|key, _| served.contains(key));
+        self.recount();
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.count.get()
+    }
+
+    fn recount(&self) {
+        self.count.set(self.idle.borrow().values().map(VecDeque::len).sum());
+    }
+
+    /// What is taken last-in-first-out leaves the rest lying: one task per core looks through it now and then.
+    fn reap_from_now_on(self: &Rc<Self>) {
+        if self.reaped.replace(true) {
+            return;
+        }
+        let pool = Rc::downgrade(self);
+        tokio::task::spawn_local(reap(pool));
+    }
+
+    fn reap(&self, now: Instant) {
+        self.idle.borrow_mut().retain(|_, kept| {
+            kept.retain(|idle| idle.connection.is_ready() && is_young(&idle.connection, idle.since, now));
+            !kept.is_empty()
+        });
+        self.recount();
+    }
+}
+
+async fn reap(pool: Weak<Pool>) {
+    let mut turns = interval(limits::REAP_EVERY);
+    loop {
+        turns.tick().await;
+        let Some(pool) = pool.upgrade() else { return };
+        pool.reap(Instant::now());
+    }
+}
+
+fn is_young(connection: &Connection, since: Instant, now: Instant) -> bool {
+    now.duration_since(since) < limits::IDLE_FOR && now < connection.too_old_at()
+}
