@@ -189,7 +189,7 @@ fn entry(id: &str, owner: Option<&str>, state: &str, version: u64, conditions: &
         "{{\"id\": {}, \"owner\": {}, \"state\": \"{state}\", \"version\": {version}, \"conditions\": {}}}",
         json!(id),
         json!(owner),
-        json!(conditions)
+        serde_json::to_string(conditions).unwrap_or_default()
     )
 }
 

@@ -64,7 +64,7 @@ pub async fn ask_routers(routers: &[String], generation: u64, digest: Digest, ti
                 Some(own) => behind.push(format!("{router} serves generation {own}")),
                 None => behind.push(format!("{router} serves none yet")),
             },
-            Err(error) => silent.push(format!("{router}: {error}")),
+            Err(error) => silent.push(error),
         }
     }
     let (status, reason) = match (serving, behind.len(), silent.len()) {
@@ -84,9 +84,9 @@ pub async fn ask_routers(routers: &[String], generation: u64, digest: Digest, ti
 async fn ask_one(router: &str, time: Duration) -> Result<Snapshot, String> {
     let answer = ask::get(router, "/snapshot", time).await?;
     if answer.status != 200 {
-        return Err(format!("answered {}", answer.status));
+        return Err(format!("{router} answered {}", answer.status));
     }
-    serde_json::from_slice(&answer.body).map_err(|_| "did not answer in a form known here".to_owned())
+    serde_json::from_slice(&answer.body).map_err(|_| format!("{router} did not answer in a form known here"))
 }
 
 /// A later generation holds what this one does; the same number with another digest is another file.

@@ -316,7 +316,7 @@ fn tell(result: &Result<Outcome, PublishError>, reconciler: &Reconciler, status:
                 "generation written"
             );
             if let Some(hold) = reconciler.hold() {
-                tracing::warn!(routes = hold.ids.len(), message = hold.message, "the shrink guard holds");
+                tracing::warn!(routes = hold.ids.len(), why = hold.message, "the shrink guard holds");
             }
         }
         Err(error) => {

@@ -1,6 +1,262 @@
-//! stub
-use crate::cli::RouteCommand;
-use crate::output::Failure;
-pub(crate) async fn run(_command: RouteCommand) -> Result<(), Failure> {
-    Err(Failure::usage("not yet"))
+//! `route`: how a pipeline registers its route, sees it, and takes it back.
+//!
+//! Nothing is written before every registration in the file has been checked; each is then written in a
+//! transaction of its own. When a write is refused it says who holds the root.
+
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use postern_config::document::Registration;
+use postern_config::{limits as documents, parse, schema};
+use serde_json::{Map, Value, json};
+
+use crate::cli::{RouteCommand, StoreArgs};
+use crate::commands::{location, required, settle};
+use crate::item::Item;
+use crate::output::{Failure, Format, complain, print};
+use crate::redact;
+use crate::source::store::{Entry, Store, WriteError};
+use crate::source::{Clients, Location};
+use crate::{ask, limits};
+
+/// Runs one of the commands.
+pub(crate) async fn run(command: RouteCommand) -> Result<(), Failure> {
+    match command {
+        RouteCommand::Apply { file, store: args } => match open(&args).await? {
+            Some(store) => apply(&store, &file, args.output).await,
+            None => Ok(()),
+        },
+        RouteCommand::Get { id, conditions_from, store: args } => match open(&args).await? {
+            Some(store) => get(&store, &Entry::parse(&id), conditions_from.as_deref(), args.output).await,
+            None => Ok(()),
+        },
+        RouteCommand::List { owner, store: args } => match open(&args).await? {
+            Some(store) => list(&store, owner.as_deref(), args.output).await,
+            None => Ok(()),
+        },
+        RouteCommand::Delete { id, owner, store: args } => match open(&args).await? {
+            Some(store) => delete(&store, &Entry::parse(&id), &owner, args.output).await,
+            None => Ok(()),
+        },
+    }
+}
+
+async fn open(args: &StoreArgs) -> Result<Option<Store>, Failure> {
+    let Some(settings) = settle(&args.settings, args.flags())? else { return Ok(None) };
+    let text = required(settings.registrations.as_deref(), "registrations", "--registrations URI")?;
+    let place = location(text, "registrations")?;
+    let clients = Clients::load(!matches!(place, Location::Path(_)), settings.operation_timeout.duration())
+        .await
+        .map_err(Failure::usage)?;
+    Store::open(&place, &clients).map(Some).map_err(Failure::usage)
+}
+
+async fn apply(store: &Store, file: &Path, format: Format) -> Result<(), Failure> {
+    let registrations = read_registrations(file)?;
+    let mut results = Vec::new();
+    let mut failed = 0;
+    for (registration, mut fields) in registrations {
+        let entry = Entry { root: registration.root.to_string(), name: registration.name.to_string() };
+        // As it is found again: with its name written out.
+        fields.insert("name".to_owned(), json!(entry.name));
+        let result = apply_one(store, &entry, fields).await;
+        let (word, text) = match &result {
+            Ok((word, version)) => (*word, format!("{word} {} version {version}", entry.id())),
+            Err(message) => {
+                failed += 1;
+                ("refused", format!("refused {}: {message}", entry.id()))
+            }
+        };
+        match format {
+            Format::Text if result.is_ok() => print(&text),
+            Format::Text => complain(&text),
+            Format::Json => {}
+        }
+        results.push(match result {
+            Ok((_, version)) => json!({"id": entry.id(), "result": word, "version": version}),
+            Err(message) => json!({"id": entry.id(), "result": word, "message": message}),
+        });
+    }
+    if format == Format::Json {
+        print(&serde_json::to_string_pretty(&results).unwrap_or_default());
+    }
+    if failed > 0 { Err(Failure::found(format!("{failed} of {} were not applied", results.len()))) } else { Ok(()) }
+}
+
+async fn apply_one(
+    store: &Store,
+    entry: &Entry,
+    mut fields: Map<String, Value>,
+) -> Result<(&'static str, u64), String> {
+    let read = store.read(entry).await.map_err(|error| error.to_string())?;
+    let owner = fields.get("owner").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if let Some(item) = &read {
+        fields.insert("version".to_owned(), item.value.get("version").cloned().unwrap_or(json!(0)));
+        if same_but_version(&item.value, &fields) {
+            return Ok(("unchanged", item.version()));
+        }
+    }
+    let version = read.as_ref().map_or(0, Item::version) + 1;
+    fields.insert("version".to_owned(), json!(version));
+    match store.put(entry, &fields, read.as_ref()).await {
+        Ok(()) => Ok(("applied", version)),
+        Err(WriteError::Stands(item)) => Err(who_holds(&item, &owner)),
+        Err(WriteError::Absent) => Err("it was taken away meanwhile; run this again".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn same_but_version(stored: &Value, fields: &Map<String, Value>) -> bool {
+    let Value::Object(stored) = stored else { return false };
+    let plain = |map: &Map<String, Value>| {
+        let mut map = map.clone();
+        map.remove("version");
+        map.entry("name").or_insert_with(|| json!("default"));
+        map
+    };
+    plain(stored) == plain(fields)
+}
+
+fn who_holds(item: &Item, owner: &str) -> String {
+    match item.owner() {
+        Some(other) if other != owner => format!(
+            "it is held by {other} (version {}), not by {owner}; ask them to take it back, or choose another root or name",
+            item.version()
+        ),
+        None => format!("something without an owner stands there (version {}); ask operations", item.version()),
+        Some(_) => format!("somebody else wrote version {} meanwhile; run this again", item.version()),
+    }
+}
+
+/// A registration, and its fields as they were written.
+type Written = (Registration, Map<String, Value>);
+
+/// Every registration in the file, or every problem of them.
+fn read_registrations(file: &Path) -> Result<Vec<Written>, Failure> {
+    let name = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
+    let text = read_text(file).map_err(|error| Failure::usage(format!("{name} cannot be read: {error}")))?;
+    let values = parse::values(&text).map_err(|problem| Failure::found(format!("{name}: {problem}")))?;
+    let values: Vec<Value> = values
+        .into_iter()
+        .flat_map(|value| match value {
+            Value::Array(list) => list,
+            other => vec![other],
+        })
+        .collect();
+    if values.is_empty() {
+        return Err(Failure::found(format!("{name} holds no registration")));
+    }
+    let several = values.len() > 1;
+    let mut problems: Vec<String> = Vec::new();
+    let mut found: Vec<Written> = Vec::new();
+    for (index, value) in values.into_iter().enumerate() {
+        let place = if several { format!("{name}, registration {}", index + 1) } else { name.clone() };
+        match (parse::document::<Registration>(&value, schema::registration()), value) {
+            (Ok(registration), Value::Object(fields)) => {
+                if found.iter().any(|(other, _)| other.id() == registration.id()) {
+                    problems.push(format!("{place}: {} is there twice", registration.id()));
+                }
+                found.push((registration, fields));
+            }
+            (Ok(_), _) => problems.push(format!("{place}: is not a mapping")),
+            (Err(all), _) => {
+                problems.extend(all.0.iter().map(|problem| format!("{place}: {}", redact::text(&problem.to_string()))))
+            }
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(Failure::found(problems.join("\n"))) }
+}
+
+fn read_text(file: &Path) -> Result<String, String> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        let limit = documents::REGISTRATION_FILE_BYTES;
+        std::io::stdin().take(limit).read_to_string(&mut text).map_err(|error| error.to_string())?;
+        return Ok(text);
+    }
+    let bytes = postern_config::file::read_bounded(file, documents::REGISTRATION_FILE_BYTES)
+        .map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|error| error.to_string())
+}
+
+async fn get(store: &Store, entry: &Entry, admin: Option<&str>, format: Format) -> Result<(), Failure> {
+    let item = store.read(entry).await.map_err(|error| Failure::found(error.to_string()))?;
+    let Some(item) = item else { return Err(Failure::found(format!("{} is not registered", entry.id()))) };
+    let conditions = match admin {
+        Some(admin) => Some(conditions(admin, entry).await?),
+        None => None,
+    };
+    match format {
+        Format::Json => {
+            let mut shown = json!({ "id": entry.id(), "registration": item.value });
+            if let Some(known) = conditions {
+                shown["conditions"] = known;
+            }
+            print(&serde_json::to_string_pretty(&shown).unwrap_or_default());
+        }
+        Format::Text => {
+            print(&serde_json::to_string_pretty(&item.value).unwrap_or_default());
+            for problem in &item.problems {
+                print(&format!("problem: {problem}"));
+            }
+            for condition in conditions.as_ref().and_then(Value::as_array).into_iter().flatten() {
+                let text = |field: &str| condition.get(field).and_then(Value::as_str).unwrap_or_default();
+                let line = format!("{}={} {}: {}", text("type"), text("status"), text("reason"), text("message"));
+                print(line.trim_end_matches([':', ' ']));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the syncer says of it.
+async fn conditions(admin: &str, entry: &Entry) -> Result<Value, Failure> {
+    let target = format!("/conditions?id={}", escaped(&entry.id()));
+    let answer = ask::get(admin, &target, Duration::from_secs(10)).await.map_err(Failure::found)?;
+    let value: Value = serde_json::from_slice(&answer.body)
+        .map_err(|_| Failure::found(format!("{admin} did not answer in a form known here")))?;
+    let entries = value.get("registrations").and_then(Value::as_array);
+    Ok(entries.and_then(|entries| entries.first()?.get("conditions").cloned()).unwrap_or_else(|| json!([])))
+}
+
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+async fn list(store: &Store, owner: Option<&str>, format: Format) -> Result<(), Failure> {
+    let items = store.list().await.map_err(|error| Failure::found(error.to_string()))?;
+    let wanted: Vec<&Item> = items.iter().filter(|item| owner.is_none() || item.owner() == owner).collect();
+    match format {
+        Format::Json => {
+            let lines: Vec<Value> = wanted
+                .iter()
+                .map(|item| json!({ "id": item.id(), "owner": item.owner(), "version": item.version(), "registration": item.value }))
+                .collect();
+            print(&serde_json::to_string_pretty(&lines).unwrap_or_default());
+        }
+        Format::Text => {
+            let widest = wanted.iter().map(|item| item.id().chars().count()).max().unwrap_or(0).min(limits::ID_CHARS);
+            for item in wanted {
+                print(&format!("{:widest$}  {}  version {}", item.id(), item.owner().unwrap_or("-"), item.version()));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn delete(store: &Store, entry: &Entry, owner: &str, format: Format) -> Result<(), Failure> {
+    match store.delete(entry, owner).await {
+        Ok(()) => {
+            match format {
+                Format::Text => print(&format!("deleted {}", entry.id())),
+                Format::Json => print(&json!({ "id": entry.id(), "result": "deleted" }).to_string()),
+            }
+            Ok(())
+        }
+        Err(WriteError::Absent) => Err(Failure::found(format!("{} is not registered", entry.id()))),
+        Err(WriteError::Stands(item)) => Err(Failure::found(format!("{}: {}", entry.id(), who_holds(&item, owner)))),
+        Err(error) => Err(Failure::found(format!("{}: {error}", entry.id()))),
+    }
 }

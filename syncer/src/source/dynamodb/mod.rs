@@ -4,6 +4,8 @@
 //! item `#registry` in the transaction that writes; a scan is taken when that moved, and counts only when it is
 //! the same before and behind the scan. Must never know what a registration means.
 
+pub(super) mod writes;
+
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
