@@ -1,1 +1,48 @@
-//! placeholder
+//! The harness: real processes, real sockets on free ports, both sides of the router in one place.
+//!
+//! Nothing here knows the inside of the product: it sees commands, files and HTTP. Panics are its way of
+//! failing a test.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::print_stderr,
+    reason = "a harness of tests: a panic with its line is the report"
+)]
+
+mod client;
+mod documents;
+mod emulator;
+mod load;
+mod origin;
+mod process;
+mod wait;
+
+pub use client::{Answer, Client, Request};
+pub use documents::{BOUNDARY, HOST, Site, boundary_with, merged_file, registration};
+pub use emulator::Emulator;
+pub use load::{Load, Tally};
+pub use origin::{Origin, Received, Reply};
+pub use process::{Output, Router, Syncer, command, run};
+pub use wait::{eventually, eventually_within};
+
+/// Whether the long runs were asked for (`make proofs`).
+pub fn at_full_length() -> bool {
+    std::env::var_os("POSTERN_SLOW").is_some()
+}
+
+/// `full` when the long runs were asked for, else `short`; says so, so that a shortened proof is never taken for
+/// a full one.
+pub fn runs(what: &str, short: usize, full: usize) -> usize {
+    if at_full_length() {
+        return full;
+    }
+    eprintln!("{what}: {short} of {full} (make proofs runs them all)");
+    short
+}
+
+/// The checkout.
+pub fn checkout() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}

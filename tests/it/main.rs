@@ -1,0 +1,5 @@
+//! The product from outside: one binary for all scenarios, each named after the property it shows.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod forwarding;
