@@ -83,10 +83,12 @@ async fn run(settings: &Settings) -> Result<(), Failure> {
         interval: settings.interval.duration(),
         unhealthy_after: settings.unhealthy_after.duration(),
     };
+    // The address as it was taken: port 0 asks for any.
+    let admin = listener.local_addr().unwrap_or(settings.admin);
     tracing::info!(
         boundary = settings.boundary, registrations = settings.registrations,
-        out = settings.out.as_ref().map(|path| path.display().to_string()), admin = %settings.admin,
-        "reconciling"
+        out = settings.out.as_ref().map(|path| path.display().to_string()), %admin,
+        "listening"
     );
     let serving = tokio::spawn(admin::serve(listener, Arc::new(shown)));
     reconcile::run(stores, reconciler, settings, status, requests, stop_signal()).await;
