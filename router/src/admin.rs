@@ -81,7 +81,13 @@ impl Admin {
     fn readiness(&self) -> Response<Full<Bytes>> {
         let mut missing = Vec::new();
         if self.shared.store.live().is_none() {
-            let why = self.shared.store.status().rejected.clone().map_or_else(String::new, |one| format!(": {}", one.message));
+            let why = self
+                .shared
+                .store
+                .status()
+                .rejected
+                .clone()
+                .map_or_else(String::new, |one| format!(": {}", one.message));
             missing.push(format!("a configuration{why}"));
         }
         if self.shared.too_old.load(Ordering::Relaxed) {
@@ -129,9 +135,9 @@ impl Admin {
             let targets: Vec<_> = route
                 .targets
                 .iter()
-                .map(|target| json!({"destination": target.destination.name(), "weight": target.weight}))
+                .map(|target| json!({"destination": &**target.destination.name(), "weight": target.weight}))
                 .collect();
-            json!({"id": route.id, "owner": route.owner, "targets": targets})
+            json!({"id": &*route.id, "owner": &*route.owner, "targets": targets})
         });
         json!({"generation": live.as_ref().map(|live| live.header.generation), "routes": routes.collect::<Vec<_>>()})
     }
@@ -147,17 +153,29 @@ impl Admin {
             match &*name {
                 "request" => line = Some(value),
                 "header" => headers.push(value),
-                _ => return text(StatusCode::BAD_REQUEST, format!("unknown parameter {name}: write request=…&header=…\n")),
+                _ => {
+                    return text(
+                        StatusCode::BAD_REQUEST,
+                        format!("unknown parameter {name}: write request=…&header=…\n"),
+                    );
+                }
             }
         }
         match line.map(|line| self.explained(&live, &line, &headers)) {
             None => text(StatusCode::BAD_REQUEST, "write /explain?request=GET%20https://HOST/PATH\n".to_owned()),
             Some(Err(error)) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
-            Some(Ok(explanation)) => json_answer(StatusCode::OK, &serde_json::to_value(explanation).unwrap_or_default()),
+            Some(Ok(explanation)) => {
+                json_answer(StatusCode::OK, &serde_json::to_value(explanation).unwrap_or_default())
+            }
         }
     }
 
-    fn explained(&self, live: &Snapshot, line: &str, headers: &[String]) -> Result<explain::Explanation, explain::AskError> {
+    fn explained(
+        &self,
+        live: &Snapshot,
+        line: &str,
+        headers: &[String],
+    ) -> Result<explain::Explanation, explain::AskError> {
         let asked = explain::Asked::parse(line, headers)?;
         Ok(explain::explain(live, asked, crate::freshness::unix_now()))
     }

@@ -38,7 +38,6 @@ impl ClientBody {
     }
 }
 
-
 impl Body for ClientBody {
     type Data = Bytes;
     type Error = BodyFault;
@@ -129,7 +128,7 @@ impl Body for AnswerBody {
                     this.exchange.answer_complete(0);
                 }
             }
-            Poll::Ready(Some(Err(fault))) => this.exchange.answer_failed(fault.reason()),
+            Poll::Ready(Some(Err(fault))) => this.exchange.answer_failed(fault.reason),
         }
         polled
     }

@@ -19,6 +19,7 @@ use serde_json::json;
 use crate::Router;
 use crate::explain::{self, Asked};
 use crate::freshness::unix_now;
+use crate::scrub;
 use crate::settings::{self, Loaded};
 use crate::snapshot::compile::{Options, compile};
 
@@ -33,10 +34,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the merged file, and every newer one as it comes.
-    #[command(after_help = "Example:\n  postern-router serve --config /var/lib/postern/merged.json --listen 0.0.0.0:8080")]
+    #[command(
+        after_help = "Example:\n  postern-router serve --config /var/lib/postern/merged.json --listen 0.0.0.0:8080"
+    )]
     Serve(Serve),
     /// Tell every problem of a merged file, a boundary or registrations; exit 1 on any.
-    #[command(after_help = "Example:\n  postern-router check boundary.yaml\n  postern-router check /var/lib/postern/merged.json")]
+    #[command(
+        after_help = "Example:\n  postern-router check boundary.yaml\n  postern-router check /var/lib/postern/merged.json"
+    )]
     Check(Check),
     /// Tell what would happen to a request, and why; exit 1 when it is refused.
     #[command(
@@ -117,6 +122,10 @@ const WRONG_USAGE: u8 = 2;
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
+    if let Err(error) = scrub::environment() {
+        eprintln!("cannot take AWS_* and ECS_* out of the environment: {error}");
+        return ExitCode::from(FOUND_PROBLEMS);
+    }
     match Cli::parse().command {
         Command::Serve(serve) => run_serve(&serve),
         Command::Check(check) => run_check(&check),
@@ -188,14 +197,16 @@ fn print_settings(loaded: &Loaded) {
 
 /// Diagnostics go to standard error: standard output is the access log's.
 fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("POSTERN_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,hickory_resolver=error,hickory_net=error,hickory_proto=error"));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("POSTERN_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("info,hickory_resolver=error,hickory_net=error,hickory_proto=error")
+    });
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
 async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("signals cannot be caught: the router ends without draining when it is told to");
         return std::future::pending().await;
     };
@@ -298,7 +309,10 @@ fn check_registrations(values: &[serde_json::Value]) -> Vec<Finding> {
     });
     let mut findings = Vec::new();
     for (index, value) in lists.enumerate() {
-        let name = value.get("root").and_then(|root| root.as_str()).map_or_else(|| format!("registration {index}"), str::to_owned);
+        let name = value
+            .get("root")
+            .and_then(|root| root.as_str())
+            .map_or_else(|| format!("registration {index}"), str::to_owned);
         if let Err(problems) = parse::document::<Registration>(value, schema::registration()) {
             findings.extend(problems.0.iter().map(|problem| finding(&name, problem)));
         }

@@ -129,7 +129,9 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     explanation.step("identify", format!("host {}, path {}", request.host, request.path));
 
     let mut passed = Vec::new();
-    let found = find(snapshot, &request, now, |route, why| passed.push(format!("{} is passed over: {}", route.id, words(&why))));
+    let found = find(snapshot, &request, now, |route, why| {
+        passed.push(format!("{} is passed over: {}", route.id, words(&why)))
+    });
     for verdict in passed {
         explanation.step("match", verdict);
     }
@@ -161,9 +163,10 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     let scheme = if destination.tls().is_some() { "https" } else { "http" };
     let dialled = format!("{scheme}://{}:{}", destination.dial(), destination.port());
     explanation.step("forward", format!("{} {} to {dialled} as {:?}", head.method, head.uri, destination.host()));
-    let headers = head.headers.iter().map(|(name, value)| {
-        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    });
+    let headers = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
     explanation.forwarded = Some(Forwarded {
         method: head.method.to_string(),
         target: head.uri.to_string(),
@@ -180,7 +183,8 @@ impl Explanation {
 
     /// For a person.
     pub(crate) fn to_text(&self) -> String {
-        let mut lines: Vec<String> = self.steps.iter().map(|step| format!("{:<12} {}", step.stage, step.verdict)).collect();
+        let mut lines: Vec<String> =
+            self.steps.iter().map(|step| format!("{:<12} {}", step.stage, step.verdict)).collect();
         if let Some(forwarded) = &self.forwarded {
             lines.push(String::new());
             lines.push(format!("{} {}", forwarded.method, forwarded.target));

@@ -17,6 +17,7 @@ mod passwords;
 mod pipeline;
 mod principal;
 mod reject;
+mod scrub;
 mod services;
 pub mod settings;
 mod snapshot;
@@ -43,8 +44,7 @@ use crate::snapshot::compile::Options;
 use crate::snapshot::store::Store;
 use crate::snapshot::watch::{FileWatch, Wake};
 use crate::stage::identify::Trust;
-use crate::upstream::Upstreams;
-use crate::upstream::resolve::Resolver;
+use crate::upstream::{Resolver, Upstreams};
 
 /// The allocator of the router's binary and tests; chosen by measurement, see `docs/measurements.md`.
 #[global_allocator]
@@ -130,15 +130,18 @@ impl Router {
             let (shared, metrics) = (Arc::clone(&shared), Arc::clone(&metrics.cores[index]));
             let buffer = log.as_ref().map_or_else(LogBuffer::off, LogWriter::buffer);
             let servers = settings.dns_servers.clone();
-            threads.push(thread(format!("core-{index}"), move || {
-                serve_core(shared, metrics, buffer, &servers, sockets)
-            })?);
+            threads
+                .push(thread(format!("core-{index}"), move || serve_core(shared, metrics, buffer, &servers, sockets))?);
         }
         let (wake, wakes) = channel();
         let waker = wake.clone();
         let watch = file_watch(&settings, &shared);
         let watcher = thread("watch".to_owned(), move || watch.run(&wakes, &waker))?;
-        let told = Arc::new(admin::Admin { shared: Arc::clone(&shared), metrics: Arc::new(metrics), settings: settings.clone() });
+        let told = Arc::new(admin::Admin {
+            shared: Arc::clone(&shared),
+            metrics: Arc::new(metrics),
+            settings: settings.clone(),
+        });
         threads.push(thread("admin".to_owned(), move || serve_admin(told, admin_socket))?);
         Ok(Self { addresses, admin, shared, settings, wake, threads, watcher: Some(watcher) })
     }

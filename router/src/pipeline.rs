@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
@@ -81,7 +81,7 @@ async fn run(
     exchange.record.route = Some(Arc::clone(&route));
     let principal = match authenticate(&route.ways, &request.head.headers, request.head.uri.query(), now)? {
         Outcome::Proved(principal) => principal,
-        Outcome::Ask(question) => core.shared.passwords.verify(question).await?,
+        Outcome::Ask(question) => core.shared.passwords.verify(question, Instant::now()).await?,
     };
     exchange.record.principal = Some((principal.name().into(), principal.via().into()));
     let permit = authorize(route, principal)?;
@@ -118,9 +118,8 @@ pub(crate) fn outbound(
     let method = request.head.method.clone();
     let said_length = request.head.headers.contains_key(CONTENT_LENGTH);
     let principal = permit.principal();
-    let mut head = transform::request(request, peer, permit.route(), target, &snapshot.settable, |path| {
-        principal.claim(path)
-    })?;
+    let mut head =
+        transform::request(request, peer, permit.route(), target, &snapshot.settable, |path| principal.claim(path))?;
     head.headers.remove(CONTENT_LENGTH);
     let expects_body = matches!(method, Method::POST | Method::PUT | Method::PATCH);
     if let Some(length) = length
@@ -161,4 +160,3 @@ fn health(core: &Core, exchange: &mut Exchange) -> Answer {
     response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Answer::Local(response)
 }
-

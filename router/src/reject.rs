@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 
 /// Why the router answers by itself. `docs/reasons.md` documents them one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,6 +68,18 @@ pub(crate) enum Fault {
     Router,
     Destination,
     Configuration,
+}
+
+impl Fault {
+    /// As it stands in metrics and in `docs/reasons.md`.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Router => "router",
+            Self::Destination => "destination",
+            Self::Configuration => "configuration",
+        }
+    }
 }
 
 /// One row of the list.

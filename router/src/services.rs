@@ -103,7 +103,7 @@ impl Core {
         self.log.borrow_mut().flush();
         let counters = self.upstreams.counters();
         self.metrics.dials.set(counters.dials);
-        self.metrics.dials_refused.set(counters.refused);
+        self.metrics.dials_refused.set(counters.refused_addresses);
         self.metrics.upstream_idle.set(self.upstreams.idle_connections() as u64);
         let swaps = self.shared.store.swaps();
         if self.seen_swaps.replace(swaps) == swaps {

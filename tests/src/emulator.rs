@@ -1,11 +1,11 @@
 //! The S3 and DynamoDB emulator: a process of its own that speaks the real wire protocols.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::checkout;
-use crate::wait::eventually_within;
 
 /// A running emulator, empty at first. Killed when dropped.
 pub struct Emulator {
@@ -16,19 +16,17 @@ pub struct Emulator {
 impl Emulator {
     /// Starts one on a free port.
     pub fn start() -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let program = python().with_file_name("moto_server");
-        let child = Command::new(&program)
-            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
-            .envs(CREDENTIALS)
+        let mut child = Command::new(python())
+            .arg(checkout().join("tools/emulator.py"))
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; make emulator installs it", program.display()));
-        let emulator = Self { child, address };
-        eventually_within(std::time::Duration::from_secs(60), "the emulator", || TcpStream::connect(address).ok());
-        emulator
+            .unwrap_or_else(|error| panic!("{}: {error}; make emulator installs it", python().display()));
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("ready: http://").expect("the emulator says where it listens");
+        Self { address: address.parse().unwrap(), child }
     }
 
     /// Where it listens, as a URL.

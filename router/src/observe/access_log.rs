@@ -44,7 +44,12 @@ impl LogWriter {
 
     /// A buffer for one core.
     pub(crate) fn buffer(&self) -> LogBuffer {
-        LogBuffer { bytes: Vec::with_capacity(FULL + 4_096), lines: 0, sender: Some(self.sender.clone()), dropped: Arc::clone(&self.dropped) }
+        LogBuffer {
+            bytes: Vec::with_capacity(FULL + 4_096),
+            lines: 0,
+            sender: Some(self.sender.clone()),
+            dropped: Arc::clone(&self.dropped),
+        }
     }
 
     /// Lines that were dropped, over all cores.

@@ -35,8 +35,9 @@ impl CellU64 {
 /// How many reasons there are room for; a test holds it against the list.
 const REASONS: usize = 96;
 /// Upper bounds of the duration's buckets, in microseconds.
-const BUCKETS: [u64; 14] =
-    [250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 30_000_000];
+const BUCKETS: [u64; 14] = [
+    250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 30_000_000,
+];
 
 /// The cells of one core.
 pub(crate) struct CoreMetrics {
@@ -169,7 +170,7 @@ fn requests(out: &mut String, metrics: &Metrics) {
     for reason in Reason::all() {
         let count = metrics.sum(|core| &core.reasons[reason as usize]);
         if count > 0 {
-            let _ = writeln!(out, "{name}{{reason=\"{}\"}} {count}", reason.code());
+            let _ = writeln!(out, "{name}{{reason=\"{}\",fault=\"{}\"}} {count}", reason.code(), reason.fault().word());
         }
     }
     let name = "postern_request_duration_seconds";
@@ -237,7 +238,13 @@ fn configuration(out: &mut String, store: &Store, age_seconds: f64) {
     let status = store.status().clone();
     let generation = live.as_ref().map_or(0, |live| live.header.generation);
     single(out, "postern_config_generation", "gauge", "The generation that is served; 0 for none.", generation);
-    single(out, "postern_config_age_seconds", "gauge", "Since the stores were last seen to agree with it.", age_seconds);
+    single(
+        out,
+        "postern_config_age_seconds",
+        "gauge",
+        "Since the stores were last seen to agree with it.",
+        age_seconds,
+    );
     single(out, "postern_config_loads_total", "counter", "Files that went live.", status.loads);
     let name = "postern_config_load_failures_total";
     family(out, name, "counter", "Files that did not go live, by reason.");
@@ -245,7 +252,13 @@ fn configuration(out: &mut String, store: &Store, age_seconds: f64) {
         let _ = writeln!(out, "{name}{{reason=\"{reason}\"}} {count}");
     }
     let rejected = u8::from(status.rejected.is_some());
-    single(out, "postern_config_rejected", "gauge", "Whether the file that lies there is not the one served.", rejected);
+    single(
+        out,
+        "postern_config_rejected",
+        "gauge",
+        "Whether the file that lies there is not the one served.",
+        rejected,
+    );
     let (read, compile) = (status.read_seconds, status.compile_seconds);
     single(out, "postern_config_read_seconds", "gauge", "To read and check the last file.", read);
     single(out, "postern_config_compile_seconds", "gauge", "To compile the last file.", compile);
@@ -254,7 +267,13 @@ fn configuration(out: &mut String, store: &Store, age_seconds: f64) {
         single(out, "postern_routes", "gauge", "Routes that are served.", served);
         single(out, "postern_routes_stale", "gauge", "Routes that are served in an older form.", counts.stale);
         single(out, "postern_routes_refused", "gauge", "Registrations that the syncer refused.", counts.refused);
-        single(out, "postern_routes_quarantined", "gauge", "Routes that this router put aside.", live.quarantined.len());
+        single(
+            out,
+            "postern_routes_quarantined",
+            "gauge",
+            "Routes that this router put aside.",
+            live.quarantined.len(),
+        );
     }
 }
 

@@ -19,7 +19,7 @@ use super::destination::DestinationParts;
 use super::plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts};
 use super::{Destination, HostSet, Snapshot, TlsPlan, table};
 use crate::stage::authenticate::{Issuer, Realm, Way};
-use crate::upstream::tls::{ClientConfigs, Verify};
+use crate::upstream::{ClientConfigs, Verify};
 
 /// What is fixed at start and matters here.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,11 +86,19 @@ impl<'b> Compiler<'b> {
         let mut issuers = HashMap::new();
         for document in &identity.jwt {
             match Issuer::compile(document, secrets) {
-                Ok(issuer) => drop(issuers.insert(document.name.clone(), Arc::new(issuer))),
+                Ok(issuer) => {
+                    notes.extend(issuer.notes().iter().map(|note| format!("identity.jwt {}: {note}", document.name)));
+                    issuers.insert(document.name.clone(), Arc::new(issuer));
+                }
                 Err(why) => notes.push(format!("identity.jwt {}: {why}", document.name)),
             }
         }
-        let realms = identity.basic.iter().map(|one| (one.name.clone(), Arc::new(Realm::compile(one)))).collect();
+        let mut realms = HashMap::new();
+        for document in &identity.basic {
+            let realm = Realm::compile(document);
+            notes.extend(realm.notes().iter().map(|note| format!("identity.basic {}: {note}", document.name)));
+            realms.insert(document.name.clone(), Arc::new(realm));
+        }
         Self {
             boundary,
             options,
@@ -162,7 +170,8 @@ impl<'b> Compiler<'b> {
         let url = &target.url;
         let names_loopback = entry.addresses.iter().any(postern_config::value::Network::is_loopback);
         if names_loopback && !self.options.allow_loopback {
-            return Err("its destination names loopback addresses, which --allow-loopback-destinations alone permits".to_owned());
+            return Err("its destination names loopback addresses, which --allow-loopback-destinations alone permits"
+                .to_owned());
         }
         let dial = entry.dial.as_ref().unwrap_or(&url.host);
         let networks: Vec<String> = entry.addresses.iter().map(ToString::to_string).collect();

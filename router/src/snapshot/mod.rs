@@ -16,9 +16,9 @@ use std::sync::Arc;
 use http::HeaderName;
 use postern_config::merged::{Counts, Digest, Header, Quarantined};
 
-pub(crate) use destination::{AddressRefused, Destination, TlsPlan};
+pub(crate) use destination::{Destination, TlsPlan};
 pub(crate) use hosts::HostSet;
-pub(crate) use plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts};
+pub(crate) use plan::{ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts};
 
 /// Everything that one generation says, ready to answer requests.
 pub(crate) struct Snapshot {

@@ -18,9 +18,9 @@ use postern_config::limits;
 use postern_config::merged::{self, Digest, FileKey, Reading};
 use postern_config::secrets::{self, Secrets};
 
+use super::Snapshot;
 use super::compile::{Options, compile};
 use super::store::Store;
-use super::Snapshot;
 use crate::freshness::unix_now;
 
 /// What wakes the watching thread.
@@ -153,7 +153,8 @@ impl FileWatch {
 
     /// Reads and checks a file; the digest is that of all its bytes and of the secrets beside it.
     fn read(&self, path: &Path) -> Result<(Reading, Digest), (&'static str, String)> {
-        let bytes = file::read_bounded(path, limits::MERGED_FILE_BYTES).map_err(|error| (word_of(&error), error.to_string()))?;
+        let bytes = file::read_bounded(path, limits::MERGED_FILE_BYTES)
+            .map_err(|error| (word_of(&error), error.to_string()))?;
         let reading = merged::read(&bytes, self.key.as_ref()).map_err(|error| (error.reason(), error.to_string()))?;
         let mut both = Digest::of(&bytes).to_string();
         if let Ok(secrets) = file::read_bounded(&self.directory().join(secrets::FILE_NAME), limits::BOUNDARY_BYTES) {
@@ -192,7 +193,8 @@ impl FileWatch {
         let read = started.elapsed();
         let generation = reading.header.generation;
         // A defect in compiling must not end the thread that could bring the mended file.
-        let compiled = std::panic::catch_unwind(AssertUnwindSafe(|| compile(reading, &secrets, self.options, unix_now())));
+        let compiled =
+            std::panic::catch_unwind(AssertUnwindSafe(|| compile(reading, &secrets, self.options, unix_now())));
         match compiled {
             Ok(snapshot) => self.publish(snapshot, read, started.elapsed() - read),
             Err(_) => self.reject("compile_panicked", format!("generation {generation} cannot be compiled")),
@@ -220,7 +222,9 @@ impl FileWatch {
         let before = self.store.status().rejected.clone();
         if before.is_none_or(|before| before.message != message) {
             match self.store.live() {
-                Some(live) => tracing::error!(reason, message, serving = live.header.generation, "a file did not go live"),
+                Some(live) => {
+                    tracing::error!(reason, message, serving = live.header.generation, "a file did not go live")
+                }
                 None => tracing::warn!(reason, message, "no configuration yet"),
             }
         }
@@ -241,7 +245,6 @@ fn word_of(error: &ReadError) -> &'static str {
         ReadError::Io { .. } => "unreadable",
     }
 }
-
 
 /// A watch on a directory that is put up again when the directory is another one.
 #[derive(Default)]

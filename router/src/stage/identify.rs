@@ -184,7 +184,9 @@ fn host_of(head: &Parts) -> Result<Box<str>, Rejection> {
         (None, _) => return Err(Rejection::new(Reason::HostMissing, "no Host")),
     };
     let name = match text.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some((name, port)) if !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            name
+        }
         Some(_) => return Err(Rejection::new(Reason::HostInvalid, "an odd port, or an address")),
         None => text,
     };
@@ -261,7 +263,8 @@ impl Trust {
 
 /// An address as proxies write it: plain, with a port, or an IPv6 one in brackets.
 fn parse_hop(text: &str) -> Option<IpAddr> {
-    text.parse().ok().or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip())).or_else(|| {
-        text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
-    })
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()))
+        .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
 }

@@ -120,17 +120,8 @@ const END_TO_END: [HeaderName; 6] = [
 /// What a client could choose an API, a method or a path with, or pass itself off as a proxy
 /// (`aws.md` §1, `threats.md` §7).
 const NEVER_FORWARDED: [&str; 11] = [
-    "x-apigw-api-id",
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-original-host",
-    "x-real-ip",
-    "forwarded",
-    "expect",
-    "x-postern-reason",
+    "x-apigw-api-id", "x-http-method-override", "x-http-method", "x-method-override", "x-original-url",
+    "x-rewrite-url", "x-original-host", "x-real-ip", "forwarded", "expect", "x-postern-reason",
 ];
 
 /// Whole families of headers that only proxies in front may speak in.
@@ -148,9 +139,10 @@ fn remove_families(headers: &mut HeaderMap) {
 /// `TE: trailers` says that trailers are not lost on the way here; gRPC asks for it.
 fn accepts_trailers(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::TE).iter();
-    values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(',')).any(|one| {
-        one.trim().eq_ignore_ascii_case("trailers")
-    })
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .any(|one| one.trim().eq_ignore_ascii_case("trailers"))
 }
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

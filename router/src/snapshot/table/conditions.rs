@@ -45,7 +45,9 @@ impl MethodSet {
 
     /// Adds the names of its methods.
     pub(super) fn names<'s>(&'s self, names: &mut Vec<&'s str>) {
-        names.extend(COMMON.iter().enumerate().filter(|(index, _)| self.common & 1 << index != 0).map(|(_, name)| *name));
+        names.extend(
+            COMMON.iter().enumerate().filter(|(index, _)| self.common & 1 << index != 0).map(|(_, name)| *name),
+        );
         names.extend(self.others.iter().map(|other| &**other));
     }
 }

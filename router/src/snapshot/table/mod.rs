@@ -211,7 +211,8 @@ impl RouteTable {
         let here = &self.nodes[node as usize];
         let segments = depth as u8;
         if here.open.count > 0 {
-            terminals.push(Terminal { rank: Rank { exact: false, segments, literals, closed: false }, span: here.open });
+            terminals
+                .push(Terminal { rank: Rank { exact: false, segments, literals, closed: false }, span: here.open });
         }
         let Some(hash) = hashes.get(depth) else {
             if whole && here.closed.count > 0 {

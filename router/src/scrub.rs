@@ -1,0 +1,35 @@
+//! No AWS power: whatever of it the environment holds is gone before anything else runs.
+//!
+//! A task's role belongs to every container of it, and `/proc/PID/environ` shows what a process was started
+//! with whatever it later does to its variables. So the process is started anew, without them, in its place.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Starts the process anew without `AWS_*` and `ECS_*`, when there are any.
+///
+/// # Errors
+/// What the system said: then the router must not run.
+pub(crate) fn environment() -> std::io::Result<()> {
+    let found: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).filter(|name| is_power(name)).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut arguments = std::env::args_os();
+    let mut command = Command::new(std::env::current_exe()?);
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    command.args(arguments);
+    for name in &found {
+        command.env_remove(name);
+    }
+    // Comes back only when it failed.
+    Err(command.exec())
+}
+
+fn is_power(name: &std::ffi::OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with("AWS_") || name.starts_with("ECS_")
+}
