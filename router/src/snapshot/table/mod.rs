@@ -16,6 +16,8 @@ mod conditions;
 mod edges;
 
 #[cfg(test)]
+mod measure;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;

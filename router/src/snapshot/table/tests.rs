@@ -13,7 +13,7 @@ use crate::snapshot::{PathPlan, RoutePlan, Timeouts};
 
 /// A route as the reference sees it.
 #[derive(Debug, Clone)]
-struct Spec {
+pub(super) struct Spec {
     id: String,
     root: RootPath,
     matching: RouteMatch,
@@ -21,12 +21,12 @@ struct Spec {
     raw: bool,
 }
 
-fn spec(id: &str, root: &str, matching: &str) -> Spec {
+pub(super) fn spec(id: &str, root: &str, matching: &str) -> Spec {
     let matching = serde_json::from_str(matching).unwrap();
     Spec { id: id.to_owned(), root: root.parse().unwrap(), matching, held_since: 1, raw: false }
 }
 
-fn table(specs: &[Spec], rules: &[RootPath]) -> RouteTable {
+pub(super) fn table(specs: &[Spec], rules: &[RootPath]) -> RouteTable {
     let entries = specs
         .iter()
         .map(|spec| Entry {
