@@ -141,7 +141,6 @@ impl Issuer {
     }
 
     /// RFC 7519 §4.1.4 to §4.1.6. Seconds may have a fraction (§2, `NumericDate`).
-    #[allow(clippy::cast_precision_loss, reason = "seconds of our time are far below 2^53")]
     fn check_times(&self, claims: &Map<String, Value>, now: i64) -> Result<(), Flaw> {
         let seconds = |name: &str| match claims.get(name) {
             None => Ok(None),
@@ -151,6 +150,7 @@ impl Issuer {
         let expires = seconds("exp")?.ok_or(Flaw::Times)?;
         let starts = seconds("nbf")?;
         seconds("iat")?;
+        // Exact: the seconds of our time are far below 2^53.
         let now = now as f64;
         if now >= expires + self.leeway {
             return Err(Flaw::Expired);
