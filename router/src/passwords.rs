@@ -110,10 +110,14 @@ impl Passwords {
         let mut waiting = self.shared.waiting();
         match waiting.entry(digest) {
             Entry::Occupied(mut others) => {
-                if others.get().len() >= WAITING {
+                let others = others.get_mut();
+                if others.len() >= WAITING {
+                    others.retain(|other| !other.is_closed());
+                }
+                if others.len() >= WAITING {
                     return Err(busy());
                 }
-                others.get_mut().push(sender);
+                others.push(sender);
             }
             Entry::Vacant(place) => {
                 let job = Job {
@@ -236,3 +240,6 @@ const REMEMBERED: usize = 4096;
 
 /// How long: a user that is taken out of a realm is unknown at once, this only spares the work.
 const REMEMBERED_FOR: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

@@ -55,3 +55,73 @@ fn challenge(scopes: &[Box<str>]) -> HeaderValue {
 }
 
 const INSUFFICIENT: HeaderValue = HeaderValue::from_static(r#"Bearer realm="postern", error="insufficient_scope""#);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::snapshot::{PathPlan, Timeouts};
+
+    fn route(scopes: &[&str]) -> Arc<RoutePlan> {
+        Arc::new(RoutePlan {
+            id: "/orders#default".into(),
+            owner: "team-orders".into(),
+            targets: Box::default(),
+            ways: Box::default(),
+            scopes: scopes.iter().map(|scope| Box::from(*scope)).collect(),
+            identity_headers: Box::default(),
+            timeouts: Timeouts::default(),
+            body_max: 0,
+            path: PathPlan::Keep,
+            raw_path: false,
+        })
+    }
+
+    fn bearer(scopes: &[&str]) -> Principal {
+        let scopes = scopes.iter().map(|scope| Box::from(*scope)).collect();
+        Principal::of_token("u-1", "jwt:corp".into(), scopes, json!({}))
+    }
+
+    #[test]
+    fn every_scope_must_be_held() {
+        let cases: &[(&[&str], &[&str], bool)] = &[
+            (&[], &[], true),
+            (&[], &["a"], true),
+            (&["a"], &["a"], true),
+            (&["a", "b"], &["b", "x", "a"], true),
+            (&["a"], &[], false),
+            (&["a", "b"], &["a"], false),
+            (&["a"], &["A"], false),
+            (&["orders:read"], &["orders"], false),
+            (&["orders"], &["orders:read"], false),
+            (&["a b"], &["a", "b"], false),
+        ];
+        for (asked, held, passes) in cases {
+            let found = authorize(route(asked), bearer(held));
+            assert_eq!(found.is_ok(), *passes, "{asked:?} of {held:?}");
+            if let Ok(permit) = found {
+                assert_eq!(&*permit.route().id, "/orders#default");
+                assert_eq!(permit.principal().name(), "u-1");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bearer_is_told_which_scopes_and_others_are_not() {
+        let refused = |principal, scopes: &[&str]| authorize(route(scopes), principal).err().expect("refused");
+        let rejection = refused(bearer(&[]), &["a", "b"]);
+        assert_eq!((rejection.reason, rejection.reason.status().as_u16()), (Reason::ScopeMissing, 403));
+        let told = |rejection: &Rejection| {
+            rejection.headers.iter().map(|(_, value)| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&rejection), [r#"Bearer realm="postern", error="insufficient_scope", scope="a b""#]);
+        for odd in ["a\"b", "a\\b", "a\r\nb", "ä"] {
+            assert_eq!(told(&refused(bearer(&[]), &["x", odd])), [INSUFFICIENT.to_str().unwrap()], "{odd}");
+        }
+        let user = Principal::of_user("alice".into(), "basic:ops".into(), Arc::default());
+        for principal in [Principal::anonymous(), Principal::iam(), user] {
+            assert!(refused(principal, &["a"]).headers.is_empty());
+        }
+    }
+}

@@ -47,7 +47,7 @@ impl Realm {
                     let scopes = user.scopes.iter().map(|scope| scope.as_str().into()).collect();
                     users.push(User { name, stored, scopes });
                 }
-                Err(why) => notes.push(format!("basic realm {name}: user {} is left out: the hash {why}", user.name)),
+                Err(why) => notes.push(format!("user {} is left out: the hash {why}", user.name)),
             }
         }
         Self {

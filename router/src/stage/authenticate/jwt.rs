@@ -31,28 +31,27 @@ impl Issuer {
     pub(crate) fn compile(document: &JwtIssuer, secrets: &Secrets) -> Result<Self, String> {
         let name = &document.name;
         if document.issuer.is_empty() {
-            return Err(format!("jwt issuer {name}: issuer is empty"));
+            return Err("issuer is empty".to_owned());
         }
         // Without an audience, a token made for any other service of this issuer would pass.
         if document.audiences.is_empty() || document.audiences.iter().any(String::is_empty) {
-            return Err(format!("jwt issuer {name}: names no audience"));
+            return Err("names no audience".to_owned());
         }
         let mut notes = Vec::new();
         let mut keys = Vec::new();
         let documents = document.jwks.as_ref().map_or(&[][..], |set| &set.keys);
         for (index, key) in documents.iter().enumerate() {
             if keys.len() == KEYS_MAX {
-                notes
-                    .push(format!("jwt issuer {name}: only the first {KEYS_MAX} of {} keys are used", documents.len()));
+                notes.push(format!("only the first {KEYS_MAX} of {} keys are used", documents.len()));
                 break;
             }
             match Key::compile(key, &document.algorithms, secrets) {
                 Ok(key) => keys.push(key),
-                Err(why) => notes.push(format!("jwt issuer {name}: key {index} is left out: it {why}")),
+                Err(why) => notes.push(format!("key {index} is left out: it {why}")),
             }
         }
         if keys.is_empty() {
-            notes.push(format!("jwt issuer {name}: has no keys, so its routes answer 503"));
+            notes.push("has no keys, so its routes answer 503".to_owned());
         }
         Ok(Self {
             via: format!("jwt:{name}").into(),
@@ -141,7 +140,6 @@ impl Issuer {
     }
 
     /// RFC 7519 §4.1.4 to §4.1.6. Seconds may have a fraction (§2, `NumericDate`).
-    #[allow(clippy::cast_precision_loss, reason = "seconds of our time are far below 2^53")]
     fn check_times(&self, claims: &Map<String, Value>, now: i64) -> Result<(), Flaw> {
         let seconds = |name: &str| match claims.get(name) {
             None => Ok(None),
@@ -151,6 +149,7 @@ impl Issuer {
         let expires = seconds("exp")?.ok_or(Flaw::Times)?;
         let starts = seconds("nbf")?;
         seconds("iat")?;
+        // Exact: the seconds of our time are far below 2^53.
         let now = now as f64;
         if now >= expires + self.leeway {
             return Err(Flaw::Expired);
