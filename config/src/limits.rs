@@ -23,6 +23,12 @@ pub const DESTINATIONS: usize = 10_000;
 /// Most path rules in a boundary.
 pub const PATH_RULES: usize = 20_000;
 
+/// Most issuers of tokens, and most realms of users.
+pub const ISSUERS: usize = 1_000;
+
+/// Most users of one realm.
+pub const USERS: usize = 10_000;
+
 /// Longest request target and longest root path, in bytes: what a private API Gateway accepts.
 pub const PATH_BYTES: usize = 8_192;
 
@@ -32,7 +38,10 @@ pub const PATH_SEGMENTS: usize = 64;
 /// Most weighted destinations of one route.
 pub const ROUTE_DESTINATIONS: usize = 64;
 
-/// Most header or query conditions of one route.
+/// Most hosts of one route.
+pub const MATCH_HOSTS: usize = 256;
+
+/// Most methods, header or query conditions of one route.
 pub const MATCH_CONDITIONS: usize = 16;
 
 /// Deepest nesting of a document: ours need eight levels.

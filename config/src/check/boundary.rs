@@ -2,19 +2,32 @@
 
 use std::collections::HashMap;
 
-use crate::document::{BoundaryDocument, Destination, PathRule, Protocol};
+use crate::document::{Authenticator, BoundaryDocument, Destination, PathRule, Registration};
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, Problems, did_you_mean};
-use crate::value::{HostName, HostPattern, Name, Network, RootPath, Scheme, forbidden};
+use crate::value::{HostName, HostPattern, Name, RootPath};
 
-use super::identity;
+use super::hosts::HostIndex;
+use super::rules::{Governing, RuleIndex};
+use super::{destination, identity, layers};
 
 /// A checked boundary. Made by [`Boundary::check`] alone, so whoever holds one need not ask again.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Boundary {
     document: BoundaryDocument,
     destinations: HashMap<Name, usize>,
-    rules: HashMap<RootPath, usize>,
+    rules: RuleIndex,
+    /// Of what is answered.
+    answered: HostIndex,
+    /// Of what may be reached.
+    reached: HostIndex,
+}
+
+/// The indexes follow from the document.
+impl PartialEq for Boundary {
+    fn eq(&self, other: &Self) -> bool {
+        self.document == other.document
+    }
 }
 
 impl Boundary {
@@ -24,52 +37,31 @@ impl Boundary {
     /// Every problem of the document, with its place.
     pub fn check(document: BoundaryDocument) -> Result<Self, Problems> {
         let mut problems = Vec::new();
-        bounded(&mut problems, "/hosts", document.hosts.len(), limits::HOSTS);
-        bounded(&mut problems, "/destinations", document.destinations.len(), limits::DESTINATIONS);
-        bounded(&mut problems, "/paths", document.paths.len(), limits::PATH_RULES);
-        if document.hosts.is_empty() {
-            problems.push(
-                Problem::new("/hosts", ProblemKind::Missing, "is empty, so nothing would be answered")
-                    .hint("list the domains, e.g. [api.example.com]"),
-            );
-        }
+        check_sizes(&mut problems, &document);
         unique(&mut problems, document.hosts.iter(), |index| format!("/hosts/{index}"));
         let destinations = index_of(&mut problems, &document.destinations, "destinations", "name", |one| &one.name);
-        let rules = index_of(&mut problems, &document.paths, "paths", "prefix", |one| &one.prefix);
-        for (index, destination) in document.destinations.iter().enumerate() {
-            check_destination(&mut problems, &format!("/destinations/{index}"), destination);
+        index_of(&mut problems, &document.paths, "paths", "prefix", |one| &one.prefix);
+        for (index, entry) in document.destinations.iter().enumerate() {
+            destination::check(&mut problems, &format!("/destinations/{index}"), entry);
         }
         identity::check(&mut problems, &document.identity);
         for (index, rule) in document.paths.iter().enumerate() {
-            for (place, name) in rule.destinations.iter().enumerate() {
-                if !destinations.contains_key(name) {
-                    let known = document.destinations.iter().map(|one| one.name.as_str());
-                    problems.push(unknown_name(
-                        format!("/paths/{index}/destinations/{place}"),
-                        "destination",
-                        name.as_str(),
-                        known,
-                    ));
-                }
-            }
-            if let Some(required) = &rule.require.authentication {
-                identity::check_any_of(
-                    &mut problems,
-                    &format!("/paths/{index}/require/authentication"),
-                    required,
-                    &document.identity,
-                );
-            }
+            check_rule(&mut problems, &format!("/paths/{index}"), rule, &document, &destinations);
         }
         for (layer, at) in [(&document.defaults, "/defaults/policies"), (&document.overrides, "/overrides/policies")] {
-            super::layers::check_policies(&mut problems, at, &layer.policies, &document.identity);
+            layers::check_policies(&mut problems, at, &layer.policies, &document.identity);
         }
-        if problems.is_empty() {
-            Ok(Self { document, destinations, rules })
-        } else {
+        if !problems.is_empty() {
             problems.sort();
-            Err(Problems(problems))
+            return Err(Problems(problems));
         }
+        Ok(Self {
+            destinations,
+            rules: RuleIndex::of(document.paths.iter().enumerate().map(|(at, rule)| (rule.prefix.clone(), at))),
+            answered: HostIndex::of(std::iter::once(document.hosts.as_slice())),
+            reached: HostIndex::of(document.destinations.iter().map(|one| one.hosts.as_slice())),
+            document,
+        })
     }
 
     /// The document as it was checked.
@@ -79,12 +71,12 @@ impl Boundary {
 
     /// Whether requests to `host` are answered at all.
     pub fn answers(&self, host: &HostName) -> bool {
-        self.document.hosts.iter().any(|pattern| pattern.matches(host))
+        self.answered.lists(host)
     }
 
     /// Whether a route may ask for `pattern`.
     pub fn lists(&self, pattern: &HostPattern) -> bool {
-        self.document.hosts.iter().any(|listed| listed.covers(pattern))
+        self.answered.covers(pattern)
     }
 
     /// The destination of that name.
@@ -92,92 +84,78 @@ impl Boundary {
         self.destinations.get(name).map(|&index| &self.document.destinations[index])
     }
 
+    /// The destinations that list `host`, in the order of the document.
+    pub(super) fn destinations_listing(&self, host: &HostName) -> impl Iterator<Item = &Destination> {
+        self.reached.listing(host).into_iter().map(|index| &self.document.destinations[index])
+    }
+
     /// The path rule that rules `root`: the longest prefix that covers it.
     pub fn rule_for(&self, root: &RootPath) -> Option<&PathRule> {
-        let mut at = root.as_str();
-        loop {
-            let key = if at.is_empty() { "/" } else { at };
-            let found = key.parse().ok().and_then(|key: RootPath| self.rules.get(&key).copied());
-            if let Some(index) = found {
-                return Some(&self.document.paths[index]);
-            }
-            if key == "/" {
-                return None;
-            }
-            at = at.rsplit_once('/').map_or("", |(parent, _)| parent);
-        }
+        self.rules.covering(root.as_str()).map(|index| &self.document.paths[index])
+    }
+
+    /// The path rules that a registration is under.
+    pub(super) fn governing(&self, registration: &Registration) -> Governing<'_> {
+        self.rules.governing(&self.document.paths, registration)
     }
 }
 
-fn check_destination(problems: &mut Vec<Problem>, at: &str, destination: &Destination) {
-    bounded(problems, &format!("{at}/hosts"), destination.hosts.len(), limits::HOSTS);
-    if destination.hosts.is_empty() {
-        problems.push(Problem::new(
-            format!("{at}/hosts"),
-            ProblemKind::Missing,
-            "is empty, so nothing could be reached",
-        ));
-    }
-    if destination.schemes.is_empty() {
+fn check_sizes(problems: &mut Vec<Problem>, document: &BoundaryDocument) {
+    bounded(problems, "/hosts", document.hosts.len(), limits::HOSTS);
+    bounded(problems, "/destinations", document.destinations.len(), limits::DESTINATIONS);
+    bounded(problems, "/paths", document.paths.len(), limits::PATH_RULES);
+    if document.hosts.is_empty() {
         problems.push(
-            Problem::new(format!("{at}/schemes"), ProblemKind::Missing, "is empty").hint("leave it out for https"),
+            Problem::new("/hosts", ProblemKind::Missing, "is empty, so nothing would be answered")
+                .hint("list the domains, e.g. [api.example.com]"),
         );
     }
-    unique(problems, destination.hosts.iter(), |index| format!("{at}/hosts/{index}"));
-    for (index, pattern) in destination.hosts.iter().enumerate() {
-        if is_shared_by_all_customers(pattern) {
-            problems.push(
-                Problem::new(
-                    format!("{at}/hosts/{index}"),
-                    ProblemKind::Invalid,
-                    format!("\"{pattern}\" stands for the APIs of every AWS customer of that region"),
-                )
-                .hint("list the API ids, e.g. a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"),
-            );
-        }
-    }
-    for (index, network) in destination.addresses.iter().enumerate() {
-        if !network.is_loopback() && is_never_dialled(network) {
-            problems.push(
-                Problem::new(
-                    format!("{at}/addresses/{index}"),
-                    ProblemKind::Invalid,
-                    format!("\"{network}\" lies in address space that is never dialled"),
-                )
-                .hint("link-local, metadata, multicast and IPv6 forms of IPv4 addresses cannot be allowed"),
-            );
-        }
-    }
-    if matches!(destination.protocol, Protocol::H2 | Protocol::H2c) {
+    // An emptied boundary is a slip or a lost file; what stood before stays.
+    if document.destinations.is_empty() {
         problems.push(
-            Problem::new(
-                format!("{at}/protocol"),
-                ProblemKind::Unsupported,
-                "HTTP/2 to destinations is not available in this release",
-            )
-            .hint("leave it out, or write http1"),
-        );
-    }
-    let has_tls = destination.tls != Default::default();
-    if has_tls && !destination.schemes.contains(&Scheme::Https) {
-        problems.push(
-            Problem::new(
-                format!("{at}/tls"),
-                ProblemKind::Contradiction,
-                "is given for a destination that is never reached over https",
-            )
-            .hint("add https to schemes, or take tls out"),
+            Problem::new("/destinations", ProblemKind::Missing, "is empty, so nothing could be reached")
+                .hint("list what may be reached; to cut everything off, list one destination that nobody uses"),
         );
     }
 }
 
-/// `*.execute-api.REGION.amazonaws.com` and its like: one wildcard over strangers' APIs.
-fn is_shared_by_all_customers(pattern: &HostPattern) -> bool {
-    let HostPattern::Wildcard(parent) = pattern else { return false };
-    let name = parent.as_str();
-    name.starts_with("execute-api.") && (name.ends_with(".amazonaws.com") || name.ends_with(".amazonaws.com.cn"))
+fn check_rule(
+    problems: &mut Vec<Problem>,
+    at: &str,
+    rule: &PathRule,
+    document: &BoundaryDocument,
+    destinations: &HashMap<Name, usize>,
+) {
+    unique(problems, rule.owners.iter(), |place| format!("{at}/owners/{place}"));
+    unique(problems, rule.destinations.iter(), |place| format!("{at}/destinations/{place}"));
+    for (place, name) in rule.destinations.iter().enumerate().filter(|(_, name)| !destinations.contains_key(*name)) {
+        let known = document.destinations.iter().map(|one| one.name.as_str());
+        problems.push(unknown_name(format!("{at}/destinations/{place}"), "destination", name.as_str(), known));
+    }
+    if let Some(authorization) = &rule.require.authorization {
+        layers::check_scopes(problems, &format!("{at}/require/authorization"), authorization);
+    }
+    let Some(required) = &rule.require.authentication else { return };
+    let at = format!("{at}/require/authentication");
+    identity::check_any_of(problems, &at, required, &document.identity);
+    if required.any_of.contains(&Authenticator::None) {
+        problems.push(
+            Problem::new(format!("{at}/any_of"), ProblemKind::Contradiction, "demands none, which demands nothing")
+                .hint("take require.authentication out, or name ways without none"),
+        );
+    }
+    // No registration could meet both.
+    if let Some(forced) = &document.overrides.policies.authentication
+        && !layers::satisfies(forced, required)
+    {
+        problems.push(
+            Problem::new(at, ProblemKind::Contradiction, "is not met by overrides.policies.authentication")
+                .hint("nobody can change an override, so every registration below this prefix would be refused"),
+        );
+    }
 }
 
+/// A name that is defined nowhere, with the nearest one that is.
 pub(super) fn unknown_name<'a>(
     at: String,
     what: &str,
@@ -185,13 +163,16 @@ pub(super) fn unknown_name<'a>(
     known: impl Iterator<Item = &'a str> + Clone,
 ) -> Problem {
     let problem = Problem::new(at, ProblemKind::NotFound, format!("there is no {what} \"{name}\" in this boundary"));
-    match did_you_mean(name, known.clone()) {
+    let mut few = known.clone().take(8).peekable();
+    // A hundred thousand refusals have to be worded, too.
+    match did_you_mean(name, known.take(64)) {
         Some(hint) => problem.hint(hint),
-        None => problem.hint(format!("known: {}", known.take(8).collect::<Vec<_>>().join(", "))),
+        None if few.peek().is_none() => problem.hint(format!("there is no {what} at all")),
+        None => problem.hint(format!("known: {}", few.collect::<Vec<_>>().join(", "))),
     }
 }
 
-fn bounded(problems: &mut Vec<Problem>, at: &str, count: usize, most: usize) {
+pub(super) fn bounded(problems: &mut Vec<Problem>, at: &str, count: usize, most: usize) {
     if count > most {
         problems.push(Problem::new(at, ProblemKind::Limit, format!("has {count} entries, more than {most}")));
     }
@@ -231,11 +212,4 @@ fn index_of<T, K: Clone + std::hash::Hash + Eq + std::fmt::Display>(
         }
     }
     index
-}
-
-/// Whether every address of `network` is refused whatever a boundary says.
-fn is_never_dialled(network: &Network) -> bool {
-    let (first, last) = network.ends();
-    // The forbidden ranges are aligned, so a network with both ends in one kind lies inside it.
-    matches!((forbidden(first), forbidden(last)), (Some(a), Some(b)) if a == b)
 }

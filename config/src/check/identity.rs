@@ -1,11 +1,15 @@
-//! Issuers, keys, realms and hashes that can work.
+//! Issuers and realms that can work. Keys are in `keys`, hashes in `hashes`.
 
-use crate::document::{Algorithm, AnyOf, Authenticator, BasicRealm, Identity, Jwk, JwtIssuer};
-use crate::problem::{Problem, ProblemKind};
+use crate::document::{AnyOf, Authenticator, BasicRealm, Identity, JwtIssuer};
+use crate::limits;
+use crate::problem::{Problem, ProblemKind, shown};
 
-use super::boundary::{unique, unknown_name};
+use super::boundary::{bounded, unique, unknown_name};
+use super::{hashes, keys};
 
 pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
+    bounded(problems, "/identity/jwt", identity.jwt.len(), limits::ISSUERS);
+    bounded(problems, "/identity/basic", identity.basic.len(), limits::ISSUERS);
     unique(problems, identity.jwt.iter().map(|one| &one.name), |index| format!("/identity/jwt/{index}/name"));
     unique(problems, identity.basic.iter().map(|one| &one.name), |index| format!("/identity/basic/{index}/name"));
     for (index, issuer) in identity.jwt.iter().enumerate() {
@@ -24,26 +28,19 @@ pub(super) fn check_any_of(problems: &mut Vec<Problem>, at: &str, any_of: &AnyOf
                 .hint("name a way, or write [none]"),
         );
     }
+    unique(problems, any_of.any_of.iter(), |index| format!("{at}/any_of/{index}"));
     for (index, way) in any_of.any_of.iter().enumerate() {
         let at = format!("{at}/any_of/{index}");
         match way {
             Authenticator::Jwt(name) if identity.jwt.iter().all(|one| one.name != *name) => {
-                problems.push(unknown_name(
-                    at,
-                    "jwt issuer",
-                    name.as_str(),
-                    identity.jwt.iter().map(|one| one.name.as_str()),
-                ));
+                let known = identity.jwt.iter().map(|one| one.name.as_str());
+                problems.push(unknown_name(at, "jwt issuer", name.as_str(), known));
             }
             Authenticator::Basic(name) if identity.basic.iter().all(|one| one.name != *name) => {
-                problems.push(unknown_name(
-                    at,
-                    "basic realm",
-                    name.as_str(),
-                    identity.basic.iter().map(|one| one.name.as_str()),
-                ));
+                let known = identity.basic.iter().map(|one| one.name.as_str());
+                problems.push(unknown_name(at, "basic realm", name.as_str(), known));
             }
-            _ => {}
+            Authenticator::Jwt(_) | Authenticator::Basic(_) | Authenticator::Iam | Authenticator::None => {}
         }
     }
 }
@@ -72,83 +69,21 @@ fn check_issuer(problems: &mut Vec<Problem>, at: &str, issuer: &JwtIssuer) {
         ),
     }
     for (field, url) in [("jwks_url", &issuer.jwks_url), ("discovery_url", &issuer.discovery_url)] {
-        if url.as_ref().is_some_and(|url| !url.starts_with("https://")) {
+        if url.as_ref().is_some_and(|url| !url.starts_with("https://") || url.chars().any(char::is_control)) {
             problems.push(
                 Problem::new(format!("{at}/{field}"), ProblemKind::Invalid, "is not an https URL")
                     .hint("whoever can change keys on the way can make tokens"),
             );
         }
     }
-    for (index, key) in issuer.jwks.iter().flat_map(|set| &set.keys).enumerate() {
-        check_key(problems, &format!("{at}/jwks/keys/{index}"), key);
+    unique(problems, issuer.algorithms.iter(), |index| format!("{at}/algorithms/{index}"));
+    if let Some(set) = &issuer.jwks {
+        keys::check(problems, at, &set.keys, &issuer.algorithms);
     }
-}
-
-fn check_key(problems: &mut Vec<Problem>, at: &str, key: &Jwk) {
-    if key.d.is_some() {
-        problems.push(
-            Problem::new(format!("{at}/d"), ProblemKind::Invalid, "is a private key")
-                .hint("publish the public half alone, and replace this key: it is no longer secret"),
-        );
-    }
-    if key.usage.as_deref().is_some_and(|usage| usage != "sig") {
-        problems.push(
-            Problem::new(format!("{at}/use"), ProblemKind::Invalid, "is not a key for signatures").hint("write sig"),
-        );
-    }
-    let needed: &[(&str, &Option<String>)] = match key.kty.as_str() {
-        "RSA" => &[("n", &key.n), ("e", &key.e)],
-        "EC" => &[("crv", &key.crv), ("x", &key.x), ("y", &key.y)],
-        "OKP" => &[("crv", &key.crv), ("x", &key.x)],
-        "oct" => &[("k", &key.k)],
-        _ => {
-            problems.push(
-                Problem::new(
-                    format!("{at}/kty"),
-                    ProblemKind::Unsupported,
-                    format!("{} is no known type of key", crate::problem::shown(&key.kty)),
-                )
-                .hint("RSA, EC, OKP or oct"),
-            );
-            return;
-        }
-    };
-    for (field, value) in needed {
-        if value.as_deref().is_none_or(str::is_empty) {
-            problems.push(Problem::new(
-                at,
-                ProblemKind::Missing,
-                format!("the field \"{field}\" of a key of type {} is missing", key.kty),
-            ));
-        }
-    }
-    if key.alg.is_some_and(|alg| !algorithms_of(key).contains(&alg)) {
-        problems.push(
-            Problem::new(
-                format!("{at}/alg"),
-                ProblemKind::Contradiction,
-                format!("is no algorithm for a key of type {}", key.kty),
-            )
-            .hint("a key is only ever used for its own kind of algorithm"),
-        );
-    }
-}
-
-/// The algorithms that a key can be used for: those of its type and curve, or the one that it names.
-pub fn algorithms_of(key: &Jwk) -> Vec<Algorithm> {
-    use Algorithm::{ES256, ES384, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512};
-    let possible: &[Algorithm] = match (key.kty.as_str(), key.crv.as_deref()) {
-        ("RSA", _) => &[RS256, RS384, RS512, PS256, PS384, PS512],
-        ("EC", Some("P-256")) => &[ES256],
-        ("EC", Some("P-384")) => &[ES384],
-        ("OKP", Some("Ed25519")) => &[EdDSA],
-        ("oct", _) => &[HS256, HS384, HS512],
-        _ => &[],
-    };
-    possible.iter().copied().filter(|alg| key.alg.is_none_or(|only| only == *alg)).collect()
 }
 
 fn check_realm(problems: &mut Vec<Problem>, at: &str, realm: &BasicRealm) {
+    bounded(problems, &format!("{at}/users"), realm.users.len(), limits::USERS);
     unique(problems, realm.users.iter().map(|user| &user.name), |index| format!("{at}/users/{index}/name"));
     for (index, user) in realm.users.iter().enumerate() {
         let at = format!("{at}/users/{index}");
@@ -157,18 +92,25 @@ fn check_realm(problems: &mut Vec<Problem>, at: &str, realm: &BasicRealm) {
                 Problem::new(
                     format!("{at}/name"),
                     ProblemKind::Invalid,
-                    format!("{} is no user name", crate::problem::shown(&user.name)),
+                    format!("{} is no user name", shown(&user.name)),
                 )
                 .hint("RFC 7617 leaves no room for a colon in it"),
             );
         }
-        // The hash itself is never shown: it is half a secret.
-        let known = ["$argon2id$", "$2a$", "$2b$", "$2y$"].iter().any(|prefix| user.hash.starts_with(prefix));
-        if !known || !user.hash.is_ascii() {
+        if let Err(fault) = hashes::check(&user.hash) {
             problems.push(
-                Problem::new(format!("{at}/hash"), ProblemKind::Invalid, "is neither an argon2id nor a bcrypt hash")
+                Problem::new(format!("{at}/hash"), ProblemKind::Invalid, fault)
                     .hint("make one with: htpasswd -nbB USER PASSWORD, or argon2 SALT -id -e"),
             );
+        }
+        for (place, scope) in user.scopes.iter().enumerate() {
+            if scope.is_empty() || scope.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                problems.push(Problem::new(
+                    format!("{at}/scopes/{place}"),
+                    ProblemKind::Invalid,
+                    format!("{} is no scope", shown(scope)),
+                ));
+            }
         }
     }
 }

@@ -1,47 +1,57 @@
 //! The boundary's layers around a registration's policies: defaults below, overrides above.
 
-use crate::document::{Authorization, Identity, PathRule, PolicySet};
-use crate::problem::{Problem, ProblemKind};
+use crate::document::{AnyOf, Authorization, BodyPolicy, Identity, PathRule, PolicySet, RouteTimeouts};
+use crate::limits;
+use crate::problem::{Problem, ProblemKind, pointer_token, shown};
 
 use super::{Boundary, identity};
 
 /// What holds for a registration: field by field the override, else its own, else the default; then what
-/// the path rule demands. Scopes add up, so that no layer can take another's demand away.
-pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rule: Option<&PathRule>) -> PolicySet {
+/// its path rules demand. Scopes add up, so that no layer can take another's demand away.
+pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&PathRule]) -> PolicySet {
     let document = boundary.document();
-    let mut policies = over(&over(&document.overrides.policies, registered), &document.defaults.policies);
-    if let Some(rule) = rule {
-        if policies.authentication.is_none() {
-            policies.authentication.clone_from(&rule.require.authentication);
-        }
-        policies.authorization = both(policies.authorization.as_ref(), rule.require.authorization.as_ref());
-    }
-    policies
-}
-
-fn over(upper: &PolicySet, lower: &PolicySet) -> PolicySet {
+    let (upper, own, lower) = (&document.overrides.policies, registered, &document.defaults.policies);
+    let demanded = rules.iter().find_map(|rule| rule.require.authentication.as_ref());
+    // A default that is not enough here is not what anybody asked for.
+    let usual = lower.authentication.as_ref().filter(|usual| demanded.is_none_or(|one| satisfies(usual, one)));
+    let given = upper.authentication.as_ref().or(own.authentication.as_ref());
+    let scopes = [&upper.authorization, &own.authorization, &lower.authorization];
+    let required = rules.iter().map(|rule| &rule.require.authorization);
     // Destructured without `..`, so that a new policy cannot be forgotten here.
-    let PolicySet { authentication, authorization, identity_headers, timeouts, body, path } = upper.clone();
+    let PolicySet { authentication: _, authorization: _, identity_headers, timeouts, body, path } = upper;
+    let RouteTimeouts { connect, first_byte, idle, total } = timeouts;
+    let BodyPolicy { max } = body;
+    let headers = identity_headers.as_ref().or(own.identity_headers.as_ref()).or(lower.identity_headers.as_ref());
     PolicySet {
-        authentication: authentication.or_else(|| lower.authentication.clone()),
-        authorization: both(authorization.as_ref(), lower.authorization.as_ref()),
-        identity_headers: identity_headers.or_else(|| lower.identity_headers.clone()),
-        timeouts: crate::document::RouteTimeouts {
-            connect: timeouts.connect.or(lower.timeouts.connect),
-            first_byte: timeouts.first_byte.or(lower.timeouts.first_byte),
-            idle: timeouts.idle.or(lower.timeouts.idle),
-            total: timeouts.total.or(lower.timeouts.total),
+        authentication: given.or(usual).or(demanded).cloned(),
+        authorization: together(scopes.into_iter().chain(required)),
+        identity_headers: headers.cloned(),
+        timeouts: RouteTimeouts {
+            connect: connect.or(own.timeouts.connect).or(lower.timeouts.connect),
+            first_byte: first_byte.or(own.timeouts.first_byte).or(lower.timeouts.first_byte),
+            idle: idle.or(own.timeouts.idle).or(lower.timeouts.idle),
+            total: total.or(own.timeouts.total).or(lower.timeouts.total),
         },
-        body: crate::document::BodyPolicy { max: body.max.or(lower.body.max) },
-        path: path.or(lower.path),
+        body: BodyPolicy { max: max.or(own.body.max).or(lower.body.max) },
+        path: path.or(own.path).or(lower.path),
     }
 }
 
-fn both(one: Option<&Authorization>, other: Option<&Authorization>) -> Option<Authorization> {
-    let mut scopes: Vec<String> = one.into_iter().chain(other).flat_map(|part| part.scopes.iter().cloned()).collect();
-    scopes.sort();
-    scopes.dedup();
-    (one.is_some() || other.is_some()).then_some(Authorization { scopes })
+/// Whether whoever passes `one` has passed `demanded`.
+pub(super) fn satisfies(one: &AnyOf, demanded: &AnyOf) -> bool {
+    one.any_of.iter().all(|way| demanded.any_of.contains(way))
+}
+
+fn together<'a>(parts: impl Iterator<Item = &'a Option<Authorization>>) -> Option<Authorization> {
+    let mut all: Option<Authorization> = None;
+    for part in parts.flatten() {
+        all.get_or_insert_default().scopes.extend(part.scopes.iter().cloned());
+    }
+    if let Some(Authorization { scopes }) = &mut all {
+        scopes.sort();
+        scopes.dedup();
+    }
+    all
 }
 
 /// What can be said of a set of policies on its own.
@@ -49,24 +59,18 @@ pub(super) fn check_policies(problems: &mut Vec<Problem>, at: &str, policies: &P
     if let Some(any_of) = &policies.authentication {
         identity::check_any_of(problems, &format!("{at}/authentication"), any_of, known);
     }
-    for (index, scope) in policies.authorization.iter().flat_map(|one| &one.scopes).enumerate() {
-        // RFC 6749 §3.3: scope-token.
-        if scope.is_empty() || !scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
-            problems.push(Problem::new(
-                format!("{at}/authorization/scopes/{index}"),
-                ProblemKind::Invalid,
-                format!("{} is no scope", crate::problem::shown(scope)),
-            ));
-        }
+    if let Some(authorization) = &policies.authorization {
+        check_scopes(problems, &format!("{at}/authorization"), authorization);
     }
     for (header, claim) in policies.identity_headers.iter().flatten() {
-        let at = format!("{at}/identity_headers/{}", crate::problem::pointer_token(header.as_str()));
-        if NEVER_SET.contains(&header.as_str()) || header.as_str().starts_with("x-forwarded-") {
+        let name = header.as_str();
+        let at = format!("{at}/identity_headers/{}", pointer_token(name));
+        if NEVER_SET.contains(&name) || NEVER_BEGIN.iter().any(|prefix| name.starts_with(prefix)) {
             problems.push(
                 Problem::new(at, ProblemKind::Invalid, "is a header that the router or the protocol needs itself")
                     .hint("choose another name, e.g. x-user-id"),
             );
-        } else if claim.is_empty() || claim.split('.').any(str::is_empty) {
+        } else if claim.len() > 256 || claim.split('.').any(str::is_empty) || claim.chars().any(char::is_control) {
             problems
                 .push(Problem::new(at, ProblemKind::Invalid, "names no claim").hint("e.g. sub, or realm_access.roles"));
         }
@@ -78,22 +82,47 @@ pub(super) fn check_policies(problems: &mut Vec<Problem>, at: &str, policies: &P
         ("idle", timeouts.idle),
         ("total", timeouts.total),
     ] {
-        if period.is_some_and(|period| period.duration().is_zero()) {
+        let Some(period) = period else { continue };
+        let at = format!("{at}/timeouts/{field}");
+        if period.duration().is_zero() {
             problems.push(
-                Problem::new(
-                    format!("{at}/timeouts/{field}"),
-                    ProblemKind::Invalid,
-                    "is zero, so every request would fail",
-                )
-                .hint("leave it out for the default"),
+                Problem::new(at, ProblemKind::Invalid, "is zero, so every request would fail")
+                    .hint("leave it out for the default"),
+            );
+        } else if period.duration().as_secs() > limits::TIMEOUT_SECONDS {
+            problems.push(
+                Problem::new(at, ProblemKind::Limit, format!("\"{period}\" is longer than a day"))
+                    .hint("what takes longer is better asked for again"),
             );
         }
     }
 }
 
-/// Headers that frame a message, name a host, carry credentials, or that the router writes itself.
-const NEVER_SET: [&str; 20] = [
-    "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect",
-    "via", "forwarded", "authorization", "proxy-authorization", "cookie", "date", "x-request-id", "x-real-ip",
-    "x-apigw-api-id", "x-http-method-override", "x-amzn-trace-id",
+/// Whether every scope is one (RFC 6749 §3.3: scope-token).
+pub(super) fn check_scopes(problems: &mut Vec<Problem>, at: &str, authorization: &Authorization) {
+    for (index, scope) in authorization.scopes.iter().enumerate() {
+        let fits = scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+        if scope.is_empty() || scope.len() > 256 || !fits {
+            problems.push(
+                Problem::new(
+                    format!("{at}/scopes/{index}"),
+                    ProblemKind::Invalid,
+                    format!("{} is no scope", shown(scope)),
+                )
+                .hint("one word without spaces, quotes and backslashes, as in orders.read"),
+            );
+        }
+    }
+}
+
+/// Headers that frame a message, name a host, carry credentials, or that the router writes itself; and those
+/// by which frameworks let a client change the method or the path behind a gateway's back.
+const NEVER_SET: [&str; 25] = [
+    "host", "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "via", "forwarded",
+    "authorization", "cookie", "set-cookie", "date", "max-forwards", "x-request-id", "x-real-ip", "x-method-override",
+    "x-original-url", "x-original-uri", "x-original-host", "x-rewrite-url", "traceparent", "tracestate", "baggage",
 ];
+
+/// The same, by how they begin.
+const NEVER_BEGIN: [&str; 8] =
+    ["content-", "proxy-", "sec-", "x-amz", "x-apigw-", "x-forwarded-", "x-http-method", "x-postern-"];

@@ -4,9 +4,16 @@
 
 mod admit;
 mod boundary;
+mod destination;
+mod hashes;
+mod hosts;
 mod identity;
+mod keys;
 mod layers;
+mod matching;
+mod rules;
+mod targets;
 
 pub use admit::{Refusal, admit, recheck};
 pub use boundary::Boundary;
-pub use identity::algorithms_of;
+pub use keys::{algorithms_of, key_problems};

@@ -87,6 +87,13 @@ pub enum Algorithm {
     HS512,
 }
 
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The variants are spelled as RFC 7518 spells them.
+        fmt::Debug::fmt(self, f)
+    }
+}
+
 /// A set of keys (RFC 7517 §5).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -5,6 +5,7 @@
 //! Must never know where the bytes are kept or which process asks.
 
 mod digest;
+mod line;
 mod read;
 mod write;
 

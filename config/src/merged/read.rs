@@ -1,20 +1,27 @@
 //! Reading the merged file as if a stranger had written it: digest first, then shape, then the boundary
 //! again over every route.
 //!
-//! One bad line never costs another: a route that does not hold is put aside, the rest stays. What a newer
-//! syncer added is ignored and named, except where ignoring it would open something.
+//! One bad line never costs another: a route that does not hold is put aside, the rest stays (`line`). What a
+//! newer syncer added is ignored and named, except where ignoring it would open something.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{API_VERSION, Content, Digest, FileKey, Header, KIND, Refused, Sources};
+use super::line::{Aside, Unknown, entry, refused, understand};
+use super::{API_VERSION, Content, Digest, FileKey, Header, KIND, Sources};
 use crate::check::{Boundary, recheck};
-use crate::document::{ApiVersion, BoundaryDocument, BoundaryKind, Destination, Identity, PathRule, PolicyLayer};
-use crate::problem::{ProblemKind, Problems};
+use crate::document::{
+    ApiVersion, BasicRealm, BoundaryDocument, BoundaryKind, Destination, Identity, JwtIssuer, PathRule, PolicyLayer,
+};
+use crate::limits;
+use crate::parse::json_value;
+use crate::problem::Problems;
 use crate::route::Route;
-use crate::schema::{self, Checker};
+use crate::schema;
 use crate::value::{HostPattern, Timestamp};
 
 /// Why a file as a whole is not taken. Closed; the names are what metrics and `/snapshot` show.
@@ -41,8 +48,11 @@ pub enum MergedError {
     /// The boundary in it does not hold.
     #[error("the boundary in the file does not hold: {0}")]
     Boundary(Problems),
+    /// More lines than a table may have.
+    #[error("{0}")]
+    TooMany(String),
     /// A field that a newer syncer wrote, in a place where ignoring it could open something.
-    #[error("{0} is not known to this router, and ignoring it could open something")]
+    #[error("the file has a field that is not known to this router, and ignoring it could open something: {0}")]
     UnknownSecurityField(String),
 }
 
@@ -57,6 +67,7 @@ impl MergedError {
             Self::Syntax(_) => "syntax",
             Self::WrongKind(_) => "wrong_kind",
             Self::Boundary(_) => "boundary_invalid",
+            Self::TooMany(_) => "too_many",
             Self::UnknownSecurityField(_) => "unknown_security_field",
         }
     }
@@ -94,32 +105,13 @@ pub struct Reading {
 pub fn read(bytes: &[u8], key: Option<&FileKey>) -> Result<Reading, MergedError> {
     let digest = verify(bytes, key)?;
     let text = std::str::from_utf8(bytes).map_err(|error| MergedError::Syntax(error.to_string()))?;
-    let kind: Kind = serde_json::from_str(text).map_err(|error| MergedError::Syntax(error.to_string()))?;
-    if (&*kind.api_version, &*kind.kind) != (API_VERSION, KIND) {
-        return Err(MergedError::WrongKind(format!("{} {}", kind.api_version, kind.kind)));
-    }
-    let shape: Shape<'_> = serde_json::from_str(text).map_err(|error| MergedError::Syntax(error.to_string()))?;
+    let shape = shape_of(text)?;
     let mut aside = Aside::default();
-    aside.ignored.extend(shape.unknown.keys().cloned());
+    aside.ignored.extend(shape.unknown.keys().map(|field| format!("/{field}")));
     let boundary = read_boundary(&shape, &mut aside)?;
-    let mut routes: Vec<Route> = Vec::with_capacity(shape.routes.len());
-    for (index, raw) in shape.routes.iter().enumerate() {
-        let at = format!("/routes/{index}");
-        let Some(route) = entry::<Route>(raw, &at, schema::route(), &mut aside) else { continue };
-        match recheck(&boundary, &route) {
-            Ok(()) => routes.push(route),
-            Err(refusals) => {
-                let why = refusals.iter().map(|one| format!("{}: {}", one.at, one.message)).collect::<Vec<_>>();
-                aside.put(route.id, why.join("; "));
-            }
-        }
-    }
-    routes.sort_by(|a, b| a.id.cmp(&b.id));
-    for pair in routes.windows(2).filter(|pair| pair[0].id == pair[1].id) {
-        aside.put(pair[1].id.clone(), "the same id stands twice in the file; the first line is taken".to_owned());
-    }
-    routes.dedup_by(|later, first| later.id == first.id);
-    let refused = shape.refused.iter().filter_map(|raw| serde_json::from_str::<Refused>(raw.get()).ok()).collect();
+    let routes = read_routes(&shape.routes, &boundary, &mut aside);
+    let refused = shape.refused.iter().enumerate();
+    let refused = refused.filter_map(|(index, raw)| refused_line(raw, index, &mut aside)).collect();
     Ok(Reading {
         header: Header {
             generation: shape.generation,
@@ -132,6 +124,53 @@ pub fn read(bytes: &[u8], key: Option<&FileKey>) -> Result<Reading, MergedError>
         quarantined: aside.quarantined,
         ignored: aside.ignored,
     })
+}
+
+fn shape_of(text: &str) -> Result<Shape<'_>, MergedError> {
+    let wrong_kind = |api_version: &str, kind: &str| {
+        ((api_version, kind) != (API_VERSION, KIND))
+            .then(|| MergedError::WrongKind(crate::problem::shown(&format!("{api_version} {kind}"))))
+    };
+    let shape: Shape<'_> = serde_json::from_str(text).map_err(|error| {
+        // Another kind of file has another shape: its kind says more than the field that is missing.
+        let kind = serde_json::from_str(text).ok().and_then(|kind: Kind| wrong_kind(&kind.api_version, &kind.kind));
+        kind.unwrap_or_else(|| MergedError::Syntax(error.to_string()))
+    })?;
+    if let Some(error) = wrong_kind(&shape.api_version, &shape.kind) {
+        return Err(error);
+    }
+    for (what, count) in [("routes", shape.routes.len()), ("refused registrations", shape.refused.len())] {
+        if count > limits::REGISTRATIONS {
+            return Err(MergedError::TooMany(format!("{count} {what}, more than {}", limits::REGISTRATIONS)));
+        }
+    }
+    Ok(shape)
+}
+
+fn refused_line(raw: &RawValue, index: usize, aside: &mut Aside) -> Option<super::Refused> {
+    refused(raw, &format!("/refused/{index}"), &mut aside.ignored)
+}
+
+fn read_routes(lines: &[&RawValue], boundary: &Boundary, aside: &mut Aside) -> Vec<Route> {
+    let mut routes: Vec<Route> = Vec::with_capacity(lines.len());
+    for (index, raw) in lines.iter().enumerate() {
+        let line = entry(raw, &format!("/routes/{index}"), schema::route(), Unknown::IgnoredWhereSafe, aside);
+        let Some(route): Option<Route> = line else { continue };
+        match recheck(boundary, &route) {
+            Ok(()) => routes.push(route),
+            Err(refusals) => {
+                let why = refusals.iter().map(ToString::to_string).collect::<Vec<_>>();
+                aside.put(route.id, why.join("; "));
+            }
+        }
+    }
+    // Stable, so that of two lines with one id the first is the first.
+    routes.sort_by(|a, b| a.id.cmp(&b.id));
+    for pair in routes.windows(2).filter(|pair| pair[0].id == pair[1].id) {
+        aside.put(pair[1].id.as_str(), "the same id stands twice in the file; the first line is taken");
+    }
+    routes.dedup_by(|later, first| later.id == first.id);
+    routes
 }
 
 /// Checks the last two lines, to the byte: `"digest": "…"` (and `"mac": "…"`), then `}`.
@@ -179,6 +218,9 @@ struct Kind {
 /// The file, with its lines still unread.
 #[derive(Deserialize)]
 struct Shape<'a> {
+    #[serde(rename = "apiVersion")]
+    api_version: String,
+    kind: String,
     generation: u64,
     #[serde(default)]
     previous: Option<String>,
@@ -188,8 +230,8 @@ struct Shape<'a> {
     hosts: Vec<HostPattern>,
     #[serde(borrow)]
     destinations: Vec<&'a RawValue>,
-    #[serde(default, borrow)]
-    identity: Option<&'a RawValue>,
+    #[serde(default)]
+    identity: Ways<'a>,
     #[serde(default, borrow)]
     paths: Vec<&'a RawValue>,
     #[serde(default, borrow)]
@@ -200,42 +242,77 @@ struct Shape<'a> {
     routes: Vec<&'a RawValue>,
     #[serde(default, borrow)]
     refused: Vec<&'a RawValue>,
+    /// For people, and checked by `verify`.
+    #[serde(default, rename = "counts")]
+    _counts: IgnoredAny,
+    #[serde(rename = "digest")]
+    _digest: IgnoredAny,
+    #[serde(default, rename = "mac")]
+    _mac: IgnoredAny,
     #[serde(flatten)]
-    unknown: std::collections::BTreeMap<String, serde::de::IgnoredAny>,
+    unknown: BTreeMap<String, IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+struct Ways<'a> {
+    #[serde(default, borrow)]
+    jwt: Vec<&'a RawValue>,
+    #[serde(default, borrow)]
+    basic: Vec<&'a RawValue>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, IgnoredAny>,
 }
 
 fn read_boundary(shape: &Shape<'_>, aside: &mut Aside) -> Result<Boundary, MergedError> {
-    let destinations = shape
-        .destinations
-        .iter()
-        .enumerate()
-        .filter_map(|(index, raw)| {
-            entry::<Destination>(raw, &format!("/destinations/{index}"), schema::destination(), aside)
-        })
-        .collect();
+    let destinations = shape.destinations.iter().enumerate().filter_map(|(index, raw)| {
+        entry::<Destination>(raw, &format!("/destinations/{index}"), schema::destination(), Unknown::Refused, aside)
+    });
+    let destinations = destinations.collect();
+    let identity = read_identity(&shape.identity, aside);
     // What is demanded of everybody must be understood to the last word.
     let mut paths = Vec::with_capacity(shape.paths.len());
     for (index, raw) in shape.paths.iter().enumerate() {
         paths.push(strict::<PathRule>(raw, &format!("/paths/{index}"))?);
     }
-    let layer = |raw: Option<&RawValue>, at: &str| match raw {
-        Some(raw) => strict::<PolicyLayer>(raw, at),
-        None => Ok(PolicyLayer::default()),
-    };
     let document = BoundaryDocument {
         api_version: ApiVersion::V1,
         kind: BoundaryKind::Boundary,
         hosts: shape.hosts.clone(),
         destinations,
-        identity: match shape.identity {
-            Some(raw) => strict::<Identity>(raw, "/identity")?,
-            None => Identity::default(),
-        },
+        identity,
         paths,
-        defaults: layer(shape.defaults, "/defaults")?,
-        overrides: layer(shape.overrides, "/overrides")?,
+        defaults: layer(shape.defaults, "/defaults", aside)?,
+        overrides: layer(shape.overrides, "/overrides", aside)?,
     };
     Boundary::check(document).map_err(MergedError::Boundary)
+}
+
+/// An issuer or realm that is not understood in full is put aside, and with it every route that names it. A
+/// whole way to authenticate that is not known can only be named by routes that are not understood either.
+fn read_identity(ways: &Ways<'_>, aside: &mut Aside) -> Identity {
+    aside.ignored.extend(ways.unknown.keys().map(|field| format!("/identity/{field}")));
+    let jwt = ways.jwt.iter().enumerate().filter_map(|(index, raw)| {
+        entry::<JwtIssuer>(raw, &format!("/identity/jwt/{index}"), schema::issuer(), Unknown::Refused, aside)
+    });
+    let jwt = jwt.collect();
+    let basic = ways.basic.iter().enumerate().filter_map(|(index, raw)| {
+        entry::<BasicRealm>(raw, &format!("/identity/basic/{index}"), schema::realm(), Unknown::Refused, aside)
+    });
+    Identity { jwt, basic: basic.collect() }
+}
+
+/// A layer of policies. A policy that is not known is taken out of it as it is taken out of the routes that it
+/// went into.
+fn layer(raw: Option<&RawValue>, at: &str, aside: &mut Aside) -> Result<PolicyLayer, MergedError> {
+    let Some(raw) = raw else { return Ok(PolicyLayer::default()) };
+    if let Ok(layer) = serde_json::from_str(raw.get()) {
+        return Ok(layer);
+    }
+    let failed = |error: serde_json::Error| MergedError::Syntax(format!("{at}: {error}"));
+    let mut value: Value = json_value(raw.get()).map_err(failed)?;
+    understand(&mut value, at, schema::layer(), Unknown::IgnoredWhereSafe, &mut aside.ignored)
+        .map_err(|why| MergedError::UnknownSecurityField(format!("{at}: {why}")))?;
+    serde_json::from_value(value).map_err(failed)
 }
 
 fn strict<T: DeserializeOwned>(raw: &RawValue, at: &str) -> Result<T, MergedError> {
@@ -247,60 +324,4 @@ fn strict<T: DeserializeOwned>(raw: &RawValue, at: &str) -> Result<T, MergedErro
             MergedError::Syntax(format!("{at}: {text}"))
         }
     })
-}
-
-#[derive(Default)]
-struct Aside {
-    quarantined: Vec<Quarantined>,
-    ignored: Vec<String>,
-}
-
-impl Aside {
-    fn put(&mut self, id: String, why: String) {
-        self.quarantined.push(Quarantined { id, why });
-    }
-}
-
-/// One line. When it has fields that this router does not know, they are taken out and named; the line is
-/// put aside when one of them stands where ignoring it could open something.
-fn entry<T: DeserializeOwned>(raw: &RawValue, at: &str, checker: &Checker, aside: &mut Aside) -> Option<T> {
-    if let Ok(entry) = serde_json::from_str(raw.get()) {
-        return Some(entry);
-    }
-    let mut value: Value = serde_json::from_str(raw.get()).ok()?;
-    let id = ["id", "name"].iter().find_map(|field| value.get(field)?.as_str()).unwrap_or(at).to_owned();
-    let problems = checker.problems(&value);
-    let (unknown, wrong): (Vec<_>, Vec<_>) =
-        problems.into_iter().partition(|problem| problem.kind == ProblemKind::UnknownField);
-    if !wrong.is_empty() {
-        aside.put(id, Problems(wrong).to_string());
-        return None;
-    }
-    for problem in unknown {
-        if could_open(&problem.at) {
-            aside.put(id, format!("{} is not known to this router, and ignoring it could open something", problem.at));
-            return None;
-        }
-        if let Some((parent, field)) = problem.at.rsplit_once('/')
-            && let Some(Value::Object(fields)) = value.pointer_mut(parent)
-        {
-            fields.remove(&field.replace("~1", "/").replace("~0", "~"));
-        }
-        aside.ignored.push(format!("{at}{}", problem.at));
-    }
-    match serde_json::from_value(value) {
-        Ok(entry) => Some(entry),
-        Err(error) => {
-            aside.put(id, error.to_string());
-            None
-        }
-    }
-}
-
-/// Whether an unknown field stands where it may narrow something: then leaving it out would widen it.
-fn could_open(at: &str) -> bool {
-    at.split('/')
-        .any(|token| matches!(token, "authentication" | "authorization" | "destinations" | "require" | "match"))
-        || at.starts_with("/addresses")
-        || at.starts_with("/tls")
 }

@@ -12,7 +12,7 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
-use crate::document::{BoundaryDocument, Destination, Identity, PolicyLayer, Registration};
+use crate::document::{BasicRealm, BoundaryDocument, Destination, JwtIssuer, PolicyLayer, Registration};
 use crate::problem::Problem;
 use crate::route::Route;
 use crate::value::check_format;
@@ -47,10 +47,16 @@ pub(crate) fn destination() -> &'static Checker {
     CHECKER.get_or_init(Checker::of::<Destination>)
 }
 
-/// The checker of the merged file's issuers and realms.
-pub(crate) fn identity() -> &'static Checker {
+/// The checker of the merged file's issuers.
+pub(crate) fn issuer() -> &'static Checker {
     static CHECKER: OnceLock<Checker> = OnceLock::new();
-    CHECKER.get_or_init(Checker::of::<Identity>)
+    CHECKER.get_or_init(Checker::of::<JwtIssuer>)
+}
+
+/// The checker of the merged file's realms.
+pub(crate) fn realm() -> &'static Checker {
+    static CHECKER: OnceLock<Checker> = OnceLock::new();
+    CHECKER.get_or_init(Checker::of::<BasicRealm>)
 }
 
 /// The checker of the merged file's layers of policies.
