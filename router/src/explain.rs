@@ -159,7 +159,7 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     }
     let destination = &target.destination;
     explanation.destination = Some(destination.name().to_string());
-    let head = outbound(request, peer, snapshot, &permit, target, None)?;
+    let head = outbound(request, peer, snapshot, &permit, target)?;
     let scheme = if destination.tls().is_some() { "https" } else { "http" };
     let dialled = format!("{scheme}://{}:{}", destination.dial(), destination.port());
     explanation.step("forward", format!("{} {} to {dialled} as {:?}", head.method, head.uri, destination.host()));

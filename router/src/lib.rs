@@ -91,6 +91,7 @@ pub struct Router {
     wake: Sender<Wake>,
     threads: Vec<JoinHandle<()>>,
     watcher: Option<JoinHandle<()>>,
+    log: Option<LogWriter>,
 }
 
 impl Router {
@@ -143,7 +144,7 @@ impl Router {
             settings: settings.clone(),
         });
         threads.push(thread("admin".to_owned(), move || serve_admin(told, admin_socket))?);
-        Ok(Self { addresses, admin, shared, settings, wake, threads, watcher: Some(watcher) })
+        Ok(Self { addresses, admin, shared, settings, wake, threads, watcher: Some(watcher), log })
     }
 
     /// The addresses that clients connect to, in the order of the settings.
@@ -167,6 +168,9 @@ impl Router {
         let _ = self.wake.send(Wake::Stop);
         for thread in self.threads.drain(..).chain(self.watcher.take()) {
             let _ = thread.join();
+        }
+        if let Some(log) = self.log.take() {
+            log.finish();
         }
     }
 }

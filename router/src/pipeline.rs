@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
+use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -88,7 +88,7 @@ async fn run(
     limit(&permit, &body)?;
     let target = choose(&permit.route().targets, |bound| core.random_below(bound));
     exchange.record.destination = Some(Arc::clone(target.destination.name()));
-    let outbound = outbound(request, arrival.peer, &snapshot, &permit, target, body.size_hint().exact())?;
+    let outbound = outbound(request, arrival.peer, &snapshot, &permit, target)?;
     let body = ClientBody::new(body, permit.route().body_max, core.shared.body_idle, exchange.bytes_in());
     let phases = &mut exchange.record.phases;
     let response = core.upstreams.forward(&target.destination, permit.route().timeouts, outbound, body, phases).await?;
@@ -106,28 +106,16 @@ fn limit(permit: &Permit, body: &Incoming) -> Result<(), Rejection> {
     }
 }
 
-/// The head as the destination gets it. Framing is written anew: `length` is what the body will have.
+/// The head as the destination gets it; framing is written by whoever sends the body.
 pub(crate) fn outbound(
     request: identify::Request,
     peer: IpAddr,
     snapshot: &Snapshot,
     permit: &Permit,
     target: &Target,
-    length: Option<u64>,
 ) -> Result<Parts, Rejection> {
-    let method = request.head.method.clone();
-    let said_length = request.head.headers.contains_key(CONTENT_LENGTH);
     let principal = permit.principal();
-    let mut head =
-        transform::request(request, peer, permit.route(), target, &snapshot.settable, |path| principal.claim(path))?;
-    head.headers.remove(CONTENT_LENGTH);
-    let expects_body = matches!(method, Method::POST | Method::PUT | Method::PATCH);
-    if let Some(length) = length
-        && (length > 0 || said_length || expects_body)
-    {
-        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    Ok(head)
+    transform::request(request, peer, permit.route(), target, &snapshot.settable, |path| principal.claim(path))
 }
 
 /// One of the places where a route leads, by weight. `below` gives a random number below its argument.

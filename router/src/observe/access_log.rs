@@ -8,7 +8,8 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -25,6 +26,7 @@ const FULL: usize = 32 * 1024;
 pub(crate) struct LogWriter {
     sender: SyncSender<Vec<u8>>,
     dropped: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
 }
 
 impl LogWriter {
@@ -38,8 +40,19 @@ impl LogWriter {
             path => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
         };
         let (sender, receiver) = sync_channel(WAITING);
-        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write_out(&receiver, out))?;
-        Ok(Self { sender, dropped: Arc::default() })
+        let thread = std::thread::Builder::new().name("access-log".to_owned());
+        let thread = thread.spawn(move || write_out(&receiver, out))?;
+        Ok(Self { sender, dropped: Arc::default(), thread })
+    }
+
+    /// Waits until everything is written that the cores handed over; they must have ended. Not for long: a sink
+    /// that takes nothing does not keep the router from ending.
+    pub(crate) fn finish(self) {
+        drop(self.sender);
+        let end = Instant::now() + Duration::from_secs(1);
+        while !self.thread.is_finished() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// A buffer for one core.

@@ -41,6 +41,7 @@ pub(crate) fn request(
     if carries_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
+    headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::HOST, target.destination.host().clone());
     write(headers, REQUEST_ID, id.as_str());
     let chain = match vouched {
