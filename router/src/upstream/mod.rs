@@ -11,10 +11,10 @@ mod deadline;
 mod http1;
 mod limits;
 mod pool;
-pub(crate) mod resolve;
+mod resolve;
 #[cfg(test)]
 mod tests;
-pub(crate) mod tls;
+mod tls;
 mod upload;
 
 use std::cell::Cell;
@@ -31,6 +31,8 @@ use http_body::Body;
 use tokio::time::{Instant, sleep_until};
 
 pub(crate) use self::body::{UpstreamBody, UpstreamFault};
+pub(crate) use self::resolve::Resolver;
+pub(crate) use self::tls::{ClientConfigs, Verify};
 pub(crate) use self::upload::BodyFault;
 
 use self::body::Lease;
@@ -38,7 +40,6 @@ use self::connect::Dialer;
 use self::deadline::{Deadlines, Waiting};
 use self::http1::{Connection, Incoming};
 use self::pool::Pool;
-use self::resolve::Resolver;
 use self::upload::{RequestBody, Upload};
 use crate::reject::{Reason, Rejection};
 use crate::snapshot::{Destination, Timeouts};
