@@ -67,6 +67,27 @@ impl Destination {
         Self { key, name, dial, port, host, tls, addresses, allow_loopback }
     }
 
+    /// A destination without a boundary, for tests of what is done with one.
+    #[cfg(test)]
+    pub(crate) fn for_test(
+        (dial, port): (&str, u16),
+        host: &str,
+        tls: Option<TlsPlan>,
+        addresses: &[&str],
+        allow_loopback: bool,
+    ) -> Arc<Self> {
+        Arc::new(Self::new(DestinationParts {
+            key: format!("{dial}:{port} {host}").into(),
+            name: "test".into(),
+            dial: dial.parse().unwrap(),
+            port,
+            host: HeaderValue::from_str(host).unwrap(),
+            tls,
+            addresses: addresses.iter().map(|network| network.parse().unwrap()).collect(),
+            allow_loopback,
+        }))
+    }
+
     /// The identity under which connections are kept.
     pub(crate) fn key(&self) -> &Arc<str> {
         &self.key

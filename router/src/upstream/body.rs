@@ -5,8 +5,6 @@
 
 use std::borrow::Cow;
 use std::pin::Pin;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -15,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::deadline::Deadlines;
 use super::http1::{self, BodyError, Connection, Incoming};
-use super::pool::Pool;
+use super::pool::Place;
 use super::upload::Upload;
 use crate::reject::{Reason, Rejection};
 
@@ -36,8 +34,7 @@ pub(crate) struct UpstreamBody {
 pub(super) struct Lease {
     pub(super) connection: Connection,
     pub(super) upload: Upload,
-    pub(super) pool: Rc<Pool>,
-    pub(super) key: Arc<str>,
+    pub(super) place: Place,
 }
 
 /// Why an answer's body ends before its end.
@@ -69,10 +66,10 @@ impl UpstreamBody {
     /// destination has answered without reading it all, and what is left would stand in front of the next request.
     fn release(&mut self) {
         self.alarm = None;
-        if let Some(Lease { connection, upload, pool, key }) = self.lease.take()
+        if let Some(Lease { connection, upload, place }) = self.lease.take()
             && upload.ended()
         {
-            pool.keep(&key, connection);
+            place.keep(connection);
         }
     }
 

@@ -142,6 +142,7 @@ impl Dialer {
                 },
                 () = sleep_until(stagger) => {
                     if Instant::now() >= deadline {
+                        self.failed.set(self.failed.get() + attempts.len() as u64);
                         return Err(too_late("connect"));
                     }
                 }

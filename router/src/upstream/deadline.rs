@@ -3,6 +3,8 @@
 //! Owns the arithmetic of an exchange's timeouts. Instants are arguments; nothing here looks at a clock. Must never
 //! know what is waited for.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::body::UpstreamFault;
@@ -27,18 +29,18 @@ pub(super) struct Waiting {
 
 impl Deadlines {
     pub(super) fn new(timeouts: Timeouts, began: Instant) -> Self {
-        Self { timeouts, total: timeouts.total.map(|total| began + total) }
+        Self { timeouts, total: timeouts.total.map(|total| after(began, total)) }
     }
 
     /// Until when a connection must stand.
     pub(super) fn connect(&self, now: Instant) -> Instant {
-        self.bounded(now + self.timeouts.connect)
+        self.bounded(after(now, self.timeouts.connect))
     }
 
     /// When to look again whether an answer is still worth waiting for. Nothing can become due before: whatever
     /// moves from now on gets at least this long.
     pub(super) fn look_again(&self, now: Instant) -> Instant {
-        self.bounded(now + self.timeouts.first_byte.min(self.timeouts.idle))
+        self.bounded(after(now, self.timeouts.first_byte.min(self.timeouts.idle)))
     }
 
     /// Whether to go on waiting for an answer, and until when at most before looking again.
@@ -49,7 +51,7 @@ impl Deadlines {
         } else {
             (self.timeouts.first_byte, Reason::DestinationTimeout, "no byte of the answer")
         };
-        let due = waiting.moved + patience;
+        let due = after(waiting.moved, patience);
         if now >= due {
             return Err(Rejection::new(reason, format!("{words} for {patience:?}")));
         }
@@ -58,7 +60,7 @@ impl Deadlines {
 
     /// When a destination that is silent since `since` has been so for too long.
     pub(super) fn silence_ends(&self, since: Instant) -> Instant {
-        self.bounded(since + self.timeouts.idle)
+        self.bounded(after(since, self.timeouts.idle))
     }
 
     /// What to say then.
@@ -81,5 +83,40 @@ impl Deadlines {
 
     fn bounded(&self, due: Instant) -> Instant {
         self.total.map_or(due, |total| due.min(total))
+    }
+}
+
+/// A timeout is as long as somebody wrote it; one beyond the end of the clock is as good as none.
+fn after(begin: Instant, length: Duration) -> Instant {
+    begin.checked_add(length).unwrap_or_else(|| begin + A_YEAR)
+}
+
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endless_timeout_is_no_overflow() {
+        let (now, endless) = (Instant::now(), Duration::MAX);
+        let timeouts = Timeouts { connect: endless, first_byte: endless, idle: endless, total: Some(endless) };
+        let deadlines = Deadlines::new(timeouts, now);
+        let waiting = Waiting { moved: now, for_client: false };
+        assert!(deadlines.answer(waiting, now).is_ok_and(|due| due > now));
+        assert!(deadlines.silence_ends(now) > now && deadlines.connect(now) > now);
+    }
+
+    #[test]
+    fn the_total_bounds_every_phase() {
+        let now = Instant::now();
+        let total = Duration::from_millis(10);
+        let deadlines = Deadlines::new(Timeouts { total: Some(total), ..Timeouts::default() }, now);
+        for due in [deadlines.connect(now), deadlines.look_again(now), deadlines.silence_ends(now)] {
+            assert_eq!(due, now + total);
+        }
+        assert!(deadlines.check_total(now).is_ok());
+        assert_eq!(deadlines.check_total(now + total).unwrap_err().reason, Reason::TotalTimeout);
+        assert_eq!(deadlines.silence(now + total).reason, Reason::TotalTimeout);
     }
 }

@@ -12,6 +12,8 @@ mod http1;
 mod limits;
 mod pool;
 mod resolve;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod upload;
 
@@ -29,8 +31,8 @@ use http_body::Body;
 use tokio::time::{Instant, sleep_until};
 
 pub(crate) use self::body::{UpstreamBody, UpstreamFault};
-pub(crate) use self::resolve::{Resolver, ResolverError};
-pub(crate) use self::tls::{ClientConfigs, TlsSetupError, Verify, client_config};
+pub(crate) use self::resolve::Resolver;
+pub(crate) use self::tls::{ClientConfigs, Verify};
 pub(crate) use self::upload::BodyFault;
 
 use self::body::Lease;
@@ -109,8 +111,9 @@ impl Upstreams {
         let deadlines = Deadlines::new(timeouts, Instant::now());
         let (body, upload) = RequestBody::new(body);
         let request = framed(head, body, destination)?;
+        let place = self.pool.place(destination);
         let (connection, answer) = self.exchange(destination, &deadlines, request, &upload, phases).await?;
-        let lease = Lease { connection, upload, pool: Rc::clone(&self.pool), key: Arc::clone(destination.key()) };
+        let lease = Lease { connection, upload, place };
         Ok(answer.map(|incoming| UpstreamBody::new(incoming, lease, deadlines)))
     }
 
@@ -271,7 +274,8 @@ fn framed(
     body: RequestBody,
     destination: &Destination,
 ) -> Result<Request<RequestBody>, Rejection> {
-    if head.uri.authority().is_some() || head.headers.get(HOST) != Some(destination.host()) {
+    let meant = head.headers.get_all(HOST).iter().eq([destination.host()]);
+    if head.uri.authority().is_some() || !meant {
         return Err(Rejection::new(Reason::Internal, "a head for another destination"));
     }
     head.version = Version::HTTP_11;

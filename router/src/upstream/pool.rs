@@ -20,6 +20,16 @@ pub(super) struct Pool {
     idle: RefCell<HashMap<Arc<str>, VecDeque<Idle>>>,
     count: Cell<usize>,
     reaped: Cell<bool>,
+    /// What is served, and how often that changed.
+    served: RefCell<HashSet<Arc<str>>>,
+    changes: Cell<u64>,
+}
+
+/// A place to give a connection back to.
+pub(super) struct Place {
+    pool: Rc<Pool>,
+    key: Arc<str>,
+    changes: u64,
 }
 
 struct Idle {
@@ -44,30 +54,17 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection whose exchange is over, or drops it when there are enough.
-    pub(super) fn keep(self: &Rc<Self>, key: &Arc<str>, connection: Connection) {
-        let now = Instant::now();
-        if !connection.is_ready() || self.count.get() >= limits::IDLE || !is_young(&connection, now, now) {
-            return;
-        }
-        self.reap_from_now_on();
-        let mut idle = self.idle.borrow_mut();
-        let kept = match idle.get_mut(key) {
-            Some(kept) => kept,
-            None => idle.entry(Arc::clone(key)).or_default(),
-        };
-        if kept.len() >= limits::IDLE_PER_DESTINATION {
-            kept.pop_front();
-            self.count.set(self.count.get() - 1);
-        }
-        kept.push_back(Idle { connection, since: now });
-        self.count.set(self.count.get() + 1);
+    /// Where a connection to `destination` goes when its exchange is over.
+    pub(super) fn place(self: &Rc<Self>, destination: &Destination) -> Place {
+        Place { pool: Rc::clone(self), key: Arc::clone(destination.key()), changes: self.changes.get() }
     }
 
-    /// Drops what belongs to no destination in `served`.
+    /// Drops what belongs to no destination in `served`; what is in use goes when it comes back.
     pub(super) fn retain(&self, served: &HashSet<Arc<str>>) {
         self.idle.borrow_mut().retain(|key, _| served.contains(key));
         self.recount();
+        self.served.borrow_mut().clone_from(served);
+        self.changes.set(self.changes.get() + 1);
     }
 
     /// How many there are.
@@ -88,12 +85,38 @@ impl Pool {
         tokio::task::spawn_local(reap(pool));
     }
 
-    fn reap(&self, now: Instant) {
+    /// Drops what is of no use any more.
+    pub(super) fn reap(&self, now: Instant) {
         self.idle.borrow_mut().retain(|_, kept| {
             kept.retain(|idle| idle.connection.is_ready() && is_young(&idle.connection, idle.since, now));
             !kept.is_empty()
         });
         self.recount();
+    }
+}
+
+impl Place {
+    /// Keeps a connection whose exchange is over, or drops it: when it is not fit, when there are enough, or when
+    /// its destination has gone since.
+    pub(super) fn keep(self, connection: Connection) {
+        let Self { pool, key, changes } = self;
+        let now = Instant::now();
+        let served = changes == pool.changes.get() || pool.served.borrow().contains(&key);
+        if !served || !connection.is_ready() || pool.count.get() >= limits::IDLE || !is_young(&connection, now, now) {
+            return;
+        }
+        pool.reap_from_now_on();
+        let mut idle = pool.idle.borrow_mut();
+        let kept = match idle.get_mut(&key) {
+            Some(kept) => kept,
+            None => idle.entry(key).or_default(),
+        };
+        if kept.len() >= limits::IDLE_PER_DESTINATION {
+            kept.pop_front();
+            pool.count.set(pool.count.get() - 1);
+        }
+        kept.push_back(Idle { connection, since: now });
+        pool.count.set(pool.count.get() + 1);
     }
 }
 

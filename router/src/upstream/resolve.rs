@@ -282,3 +282,32 @@ fn explicit(servers: &[SocketAddr]) -> ResolverConfig {
         .collect();
     ResolverConfig::from_name_servers(servers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_table_forgets_what_is_needed_least() {
+        let now = Instant::now();
+        let slot = |settled_until, in_flight: bool| Slot {
+            outcome: Err(Unresolved::Late),
+            settled_until,
+            good: None,
+            in_flight: in_flight.then(|| watch::channel(None).1),
+        };
+        let name = |place: usize| format!("n{place}.internal").parse::<HostName>().unwrap();
+        let later = |seconds| now + Duration::from_secs(seconds);
+        let mut names: HashMap<_, _> =
+            (0..limits::NAMES).map(|place| (name(place), slot(later(1 + place as u64), false))).collect();
+        assert!(make_room(&mut names, now));
+        assert!(names.len() == limits::NAMES - 1 && !names.contains_key(&name(0)));
+        // What is over goes first.
+        assert!(make_room(&mut names, later(100)));
+        assert_eq!(names.len(), limits::NAMES - 100);
+        // What somebody waits for does not go.
+        let mut busy: HashMap<_, _> = (0..limits::NAMES).map(|place| (name(place), slot(now, true))).collect();
+        assert!(!make_room(&mut busy, later(1)));
+        assert_eq!(busy.len(), limits::NAMES);
+    }
+}

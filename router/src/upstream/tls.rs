@@ -292,3 +292,48 @@ fn certificate_reason(error: &CertificateError) -> Reason {
         _ => Reason::TlsFailed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bundled_roots_are_there() {
+        assert!(root_store(&Roots::Webpki).unwrap().len() > 100);
+        // Four of its own and Starfield's, and nobody else's.
+        assert_eq!(root_store(&Roots::Amazon).unwrap().len(), 5);
+    }
+
+    #[test]
+    fn another_name_is_fixed_only_where_the_stock_way_cannot_do() {
+        let asked: HostName = "a1b2.execute-api.eu-west-1.amazonaws.com".parse().unwrap();
+        let private: HostName = "orders.apis.internal".parse().unwrap();
+        let region: HostPattern = "*.execute-api.eu-west-1.amazonaws.com".parse().unwrap();
+        assert_eq!(Verify::of(None, &private), Verify::ServerName);
+        assert_eq!(Verify::of(Some(&region), &asked), Verify::ServerName);
+        assert_eq!(Verify::of(Some(&region), &private), Verify::Fixed(region.clone()));
+        let exact = HostPattern::Exact(asked.clone());
+        assert_eq!(Verify::of(Some(&exact), &asked), Verify::ServerName);
+        assert_eq!(Verify::of(Some(&exact), &private), Verify::Fixed(exact.clone()));
+    }
+
+    #[test]
+    fn files_that_are_wrong_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let empty = file("empty.pem", "nothing here");
+        let broken = file("broken.pem", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n");
+        let missing = directory.path().join("missing.pem").to_str().unwrap().to_owned();
+        for name in [&empty, &broken, &missing] {
+            let error = client_config(&Roots::PemFile(name.clone()), Verify::ServerName, None).unwrap_err();
+            assert!(error.to_string().contains(name.as_str()), "{error}");
+            let client = ClientCertificate { certificate_file: name.clone(), key_file: name.clone() };
+            let error = client_config(&Roots::Webpki, Verify::ServerName, Some(&client)).unwrap_err();
+            assert!(error.to_string().contains(name.as_str()), "{error}");
+        }
+    }
+}

@@ -43,6 +43,9 @@ pub(super) struct RequestBody(Option<Streaming>);
 
 struct Streaming {
     source: Box<dyn Body<Data = Bytes, Error = BodyFault> + Unpin>,
+    /// What is still to come of an announced length. The engine neither waits for bytes that an ended body owes nor
+    /// minds those beyond: the first leaves the destination waiting, the second would be cut.
+    owed: Option<u64>,
     progress: Rc<Progress>,
 }
 
@@ -68,7 +71,8 @@ impl RequestBody {
         }
         let progress = Rc::new(Progress::default());
         let upload = Upload(Some(Rc::clone(&progress)));
-        (Self(Some(Streaming { source: Box::new(source), progress })), upload)
+        let owed = source.size_hint().exact();
+        (Self(Some(Streaming { source: Box::new(source), owed, progress })), upload)
     }
 
     /// No body.
@@ -99,6 +103,33 @@ impl Upload {
     }
 }
 
+impl Streaming {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let polled = Pin::new(self.source.as_mut()).poll_frame(cx).map(|next| self.measured(next));
+        self.progress.waiting.set(polled.is_pending());
+        match &polled {
+            Poll::Ready(None) => self.progress.ended.set(true),
+            Poll::Ready(Some(Err(fault))) => self.progress.fault.set(Some(*fault)),
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    /// A body that ends before its announced length belongs to a client that went; one that goes on is too large.
+    fn measured(&mut self, next: Option<Result<Frame<Bytes>, BodyFault>>) -> Option<Result<Frame<Bytes>, BodyFault>> {
+        let Some(owed) = self.owed else { return next };
+        match next {
+            None if owed > 0 => Some(Err(BodyFault::ClientClosed)),
+            Some(Ok(frame)) => {
+                let came = frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.owed = Some(owed.saturating_sub(came));
+                Some(if came > owed { Err(BodyFault::TooLarge) } else { Ok(frame) })
+            }
+            next => next,
+        }
+    }
+}
+
 impl Drop for Streaming {
     /// A connection lets go of a body that it needs no more, for example when all announced bytes were sent.
     fn drop(&mut self) {
@@ -111,19 +142,11 @@ impl Body for RequestBody {
     type Error = BodyFault;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        let Some(Streaming { source, progress }) = &mut self.0 else { return Poll::Ready(None) };
-        let polled = Pin::new(source.as_mut()).poll_frame(cx);
-        progress.waiting.set(polled.is_pending());
-        match &polled {
-            Poll::Ready(None) => progress.ended.set(true),
-            Poll::Ready(Some(Err(fault))) => progress.fault.set(Some(*fault)),
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
-        }
-        polled
+        self.0.as_mut().map_or(Poll::Ready(None), |streaming| streaming.poll(cx))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|streaming| streaming.source.is_end_stream())
+        self.0.as_ref().is_none_or(|streaming| streaming.owed.unwrap_or(0) == 0 && streaming.source.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
