@@ -117,6 +117,13 @@ impl LogBuffer {
     }
 }
 
+/// Requests that are cut when the router ends write their lines after the core's last look: they go out with it.
+impl Drop for LogBuffer {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 /// One line.
 #[derive(Serialize)]
 struct Line<'x> {
