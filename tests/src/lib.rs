@@ -12,20 +12,26 @@
 )]
 
 mod client;
+mod dns;
 mod documents;
 mod emulator;
 mod load;
 mod origin;
 mod process;
+mod raw;
+mod tls;
 mod wait;
 
 pub use client::{Answer, Client, Request};
+pub use dns::Dns;
 pub use documents::{BOUNDARY, HOST, Site, boundary_with, merged_file, registration};
 pub use emulator::Emulator;
 pub use load::{Load, Tally};
 pub use origin::{Origin, Received, Reply};
-pub use process::{Output, Router, Syncer, command, run};
-pub use wait::{eventually, eventually_within};
+pub use process::{Output, Router, Syncer, command, run, run_in};
+pub use raw::{RawOrigin, Wire};
+pub use tls::{Authority, Certificate, TlsOrigin, Validity};
+pub use wait::{Gate, eventually, eventually_within};
 
 /// Whether the long runs were asked for (`make proofs`).
 pub fn at_full_length() -> bool {

@@ -31,7 +31,17 @@ pub struct Output {
 
 /// Runs one of the product's binaries to its end.
 pub fn run(name: &str, arguments: &[&str]) -> Output {
-    let output = Command::new(command(name)).args(arguments).output().unwrap();
+    run_in(name, arguments, &[])
+}
+
+/// The same with more variables of the environment.
+pub fn run_in(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    output_of(Command::new(command(name)).args(arguments).envs(environment.iter().copied()))
+}
+
+/// Runs a command to its end.
+pub(crate) fn output_of(command: &mut Command) -> Output {
+    let output = command.stdin(Stdio::null()).output().unwrap();
     Output {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -109,8 +119,14 @@ impl Router {
 
     /// Starts with more flags and variables of the environment; perhaps not ready yet.
     pub fn start(merged: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
+        let flags: Vec<&str> = std::iter::once("--allow-loopback-destinations").chain(flags.iter().copied()).collect();
+        Self::start_strict(merged, &flags, environment)
+    }
+
+    /// The same without the flag that lets loopback destinations be dialled.
+    pub fn start_strict(merged: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(command("postern-router"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--allow-loopback-destinations"]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command.arg("--config").arg(merged).args(flags).envs(environment.iter().copied());
         let running = Running::start(command);
         let line = eventually("the router to listen", || {
@@ -176,6 +192,14 @@ impl Router {
         eventually("the router to be ready", || (self.admin("/readyz").status == 200).then_some(()));
     }
 
+    /// How many files did not go live, for that reason or (`None`) for any.
+    pub fn load_failures(&self, reason: Option<&str>) -> u64 {
+        let failures = self.snapshot()["load_failures"].clone();
+        let counts = failures.as_object().unwrap();
+        let counted = counts.iter().filter(|(name, _)| reason.is_none_or(|reason| reason == name.as_str()));
+        counted.map(|(_, count)| count.as_u64().unwrap()).sum()
+    }
+
     /// Waits until it serves that generation.
     pub fn until_generation(&self, generation: u64) {
         eventually_within(Duration::from_secs(60), &format!("generation {generation}"), || {
@@ -237,7 +261,7 @@ impl Syncer {
             err.lines().find(|line| line.contains("\"listening\"")).map(str::to_owned)
         });
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let admin = line["fields"]["admin"].as_str().unwrap().parse().unwrap();
+        let admin = line["admin"].as_str().unwrap().parse().unwrap();
         Self { running, admin }
     }
 

@@ -1,0 +1,82 @@
+//! A destination that a test plays by hand, byte by byte: for what no decent server does.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A listening socket; ends with the test's process.
+pub struct RawOrigin {
+    address: SocketAddr,
+    accepted: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+}
+
+/// One accepted connection.
+pub struct Wire {
+    stream: BufReader<TcpStream>,
+}
+
+impl RawOrigin {
+    /// Plays `part` on every connection, each on a thread of its own.
+    pub fn start(part: impl Fn(&mut Wire) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (accepted, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (count, over, part) = (Arc::clone(&accepted), Arc::clone(&ended), Arc::new(part));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::SeqCst);
+                let (part, over) = (Arc::clone(&part), Arc::clone(&over));
+                std::thread::spawn(move || {
+                    let _ = stream.set_nodelay(true);
+                    part(&mut Wire { stream: BufReader::new(stream) });
+                    over.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+        });
+        Self { address, accepted, ended }
+    }
+
+    /// Its port on the loopback address.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Connections that were accepted.
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Connections whose part is played to its end.
+    pub fn ended(&self) -> usize {
+        self.ended.load(Ordering::SeqCst)
+    }
+}
+
+impl Wire {
+    /// Reads a head to its empty line; empty when the connection ended.
+    pub fn head(&mut self) -> String {
+        let mut head = String::new();
+        while self.stream.read_line(&mut head).is_ok_and(|read| read > 2) {}
+        head
+    }
+
+    /// Reads so many bytes, as many as come.
+    pub fn read(&mut self, bytes: u64) -> Vec<u8> {
+        let mut read = Vec::new();
+        let _ = (&mut self.stream).take(bytes).read_to_end(&mut read);
+        read
+    }
+
+    /// Writes bytes; a closed connection is not this side's concern.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let _ = self.stream.get_mut().write_all(bytes);
+    }
+
+    /// Waits until the other side has closed, however it does so.
+    pub fn until_closed(&mut self) {
+        let mut rest = [0; 4_096];
+        while self.stream.read(&mut rest).is_ok_and(|read| read > 0) {}
+    }
+}
