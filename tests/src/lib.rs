@@ -25,7 +25,7 @@ mod wait;
 pub use client::{Answer, Client, Request};
 pub use dns::Dns;
 pub use documents::{BOUNDARY, HOST, Site, boundary_with, merged_file, registration};
-pub use emulator::Emulator;
+pub use emulator::{Emulator, Stores, python_program};
 pub use load::{Load, Tally};
 pub use origin::{Origin, Received, Reply};
 pub use process::{Output, Router, Syncer, command, run, run_in};
