@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod addresses;
 mod draining;
 mod forwarding;
 mod reloading;
+mod tls;

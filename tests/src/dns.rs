@@ -38,6 +38,11 @@ impl Dns {
         ("POSTERN_ROUTER_DNS_SERVERS", format!("[\"{}\"]", self.address))
     }
 
+    /// How many questions came, of both families.
+    pub fn questions(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+
     /// Every name that was asked for, each once.
     pub fn asked(&self) -> Vec<String> {
         let mut names = self.asked.lock().unwrap().clone();

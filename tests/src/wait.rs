@@ -51,8 +51,7 @@ impl Gate {
     pub fn until_waiting(&self, count: usize) {
         let state = self.state.lock().unwrap();
         let patience = Duration::from_secs(20);
-        let (state, late) =
-            self.moved.wait_timeout_while(state, patience, |(_, come)| *come < count).unwrap();
+        let (state, late) = self.moved.wait_timeout_while(state, patience, |(_, come)| *come < count).unwrap();
         assert!(!late.timed_out(), "waited {patience:?} for {count} to come, {} did", state.1);
     }
 }
