@@ -133,3 +133,125 @@ fn all_of_one_owner(vanished: &[Route], content: &Content) -> Option<String> {
 fn held(route: &Route) -> Option<&Condition> {
     route.conditions.iter().find(|one| one.kind == ConditionType::Held && one.status == Status::True)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postern_config::check;
+    use postern_config::document::{BoundaryDocument, Registration};
+    use postern_config::{Boundary, parse, schema};
+
+    const GRACE: Duration = Duration::from_secs(60);
+
+    fn boundary(host: &str) -> Boundary {
+        let text = format!(
+            "apiVersion: postern/v1\nkind: Boundary\nhosts: [a.example.com]\ndestinations: [{{name: d, hosts: ['{host}']}}]"
+        );
+        let value = parse::values(&text).unwrap().remove(0);
+        Boundary::check(parse::document::<BoundaryDocument>(&value, schema::boundary()).unwrap()).unwrap()
+    }
+
+    fn route(number: usize, owner: &str, more: &str) -> Route {
+        let text =
+            format!("root: /r{number:03}\nowner: {owner}\ndestination: {{url: 'https://d.example.com'}}\n{more}");
+        let value = parse::values(&text).unwrap().remove(0);
+        let registration: Registration = parse::document(&value, schema::registration()).unwrap();
+        check::admit(&boundary("d.example.com"), &registration).unwrap()
+    }
+
+    fn content(routes: Vec<Route>) -> Content {
+        Content { boundary: boundary("d.example.com"), routes, refused: Vec::new() }
+    }
+
+    fn rules() -> Rules {
+        Rules { max_stale_route: GRACE, allow_loopback_destinations: false }
+    }
+
+    fn step(previous: &Content, next: &Content, at: i64, released: bool) -> (Content, Option<Hold>) {
+        let rules = rules();
+        let observed_at = Timestamp::from_unix(at);
+        let mut content = next.clone();
+        let hold =
+            guard(&Step { previous: Some(previous), observed_at, grace: GRACE, released, rules: &rules }, &mut content);
+        (content, hold)
+    }
+
+    #[test]
+    fn too_much_at_once_is_held() {
+        // Before, after, of which one owner: held?
+        for (before, after, owned_before, owned_after, expected) in [
+            (10, 10, 0, 0, false),
+            (10, 5, 0, 0, false),
+            (10, 4, 0, 0, true),
+            (100, 70, 0, 0, false),
+            (100, 69, 0, 0, true),
+            (1, 0, 0, 0, true),
+            (5, 0, 0, 0, true),
+            (0, 0, 0, 0, false),
+            (0, 10, 0, 0, false),
+            (94, 94, 6, 0, true),
+            (95, 95, 5, 0, false),
+            (90, 90, 10, 1, false),
+        ] {
+            let routes = |count: usize, owned: usize| {
+                let mut all: Vec<Route> = (0..count).map(|number| route(number, "one", "")).collect();
+                all.extend((0..owned).map(|number| route(500 + number, "two", "")));
+                content(all)
+            };
+            let previous = routes(before, owned_before);
+            let (made, hold) = step(&previous, &routes(after, owned_after), 1_000, false);
+            assert_eq!(hold.is_some(), expected, "{before} {after} {owned_before} {owned_after}");
+            let stays = if expected { previous.routes.len() } else { after + owned_after };
+            assert_eq!(made.routes.len(), stays);
+        }
+    }
+
+    #[test]
+    fn what_is_held_goes_when_it_is_seen_again_after_the_grace() {
+        let before = content((0..10).map(|number| route(number, "one", "")).collect());
+        let empty = content(Vec::new());
+        let (held, hold) = step(&before, &empty, 1_000, false);
+        assert_eq!(hold.unwrap().since.unix(), 1_000);
+        // The same a moment later: nothing changes, to the byte.
+        assert_eq!(step(&held, &empty, 1_059, false).0, held);
+        // Something else vanishes as well: the wait begins again.
+        let (other, hold) = step(&held, &content(vec![route(0, "one", "")]), 1_060, false);
+        assert_eq!((hold.unwrap().since.unix(), other.routes.len()), (1_060, 10));
+        // Everything is back: nothing is held.
+        assert_eq!(step(&held, &before, 1_030, false), (before.clone(), None));
+        // Seen again, or released.
+        assert_eq!(step(&held, &empty, 1_060, false), (empty.clone(), None));
+        assert_eq!(step(&held, &empty, 1_001, true), (empty, None));
+    }
+
+    #[test]
+    fn what_the_boundary_took_or_a_lease_ended_is_not_held() {
+        let previous = content((0..10).map(|number| route(number, "one", "")).collect());
+        let mut next = Content { boundary: boundary("other.example.com"), ..content(Vec::new()) };
+        next.routes.clear();
+        assert_eq!(step(&previous, &next, 1_000, false).1, None);
+        let leased = |number| route(number, "one", "lease_until: 1970-01-01T00:10:00Z");
+        let previous = content((0..10).map(leased).collect());
+        assert_eq!(step(&previous, &content(Vec::new()), 1_000, false).1, None);
+        assert!(step(&previous, &content(Vec::new()), 100, false).1.is_some());
+        // Nor does a hold outlive a removal from the boundary.
+        let previous = content((0..10).map(|number| route(number, "one", "")).collect());
+        let (held, _) = step(&previous, &content(Vec::new()), 1_000, false);
+        assert_eq!(step(&held, &next, 1_010, false), (next, None));
+    }
+
+    #[test]
+    fn what_is_refused_is_there() {
+        let previous = content((0..10).map(|number| route(number, "one", "")).collect());
+        let mut next = content(Vec::new());
+        next.refused = (previous.routes.iter())
+            .map(|route| postern_config::merged::Refused {
+                id: route.id.clone(),
+                owner: None,
+                registration: serde_json::Value::Null,
+                conditions: Vec::new(),
+            })
+            .collect();
+        assert_eq!(step(&previous, &next, 1_000, false).1, None);
+    }
+}

@@ -6,7 +6,7 @@ use postern_config::check::Refusal;
 use postern_config::condition::{Condition, ConditionType, Reason, Status};
 use postern_config::merged::Refused;
 use postern_config::route::Route;
-use postern_config::value::Timestamp;
+use postern_config::value::{Period, Timestamp};
 use serde_json::{Value, json};
 
 use super::past::Past;
@@ -67,11 +67,14 @@ enum Older {
 
 /// The form that was granted before, when it may still be served in place of a bad one.
 fn older_form(input: &Input<'_>, past: &Past<'_>, judged: &Judged<'_>, refusals: &[Refusal]) -> Older {
-    let limit = input.rules.max_stale_route.as_secs();
+    let limit = input.rules.max_stale_route.as_secs().min(u64::from(u32::MAX));
     let too_long = Refusal {
         reason: Reason::StaleTooLong,
         at: String::new(),
-        message: format!("the last good form was served for {limit} s and is not any more"),
+        message: format!(
+            "the last good form was served for {} and is not any more",
+            Period::from_millis(limit * 1_000)
+        ),
     };
     let Some(route) = past.route(&judged.id) else {
         // Said for as long as the bad form stands, not only in the generation that dropped the route.
