@@ -6,4 +6,5 @@ mod addresses;
 mod draining;
 mod forwarding;
 mod reloading;
+mod stores;
 mod tls;

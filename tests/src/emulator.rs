@@ -148,11 +148,23 @@ impl Stores {
         let (boundary, registrations) = (path("boundary.yaml"), path("registrations"));
         run_python(
             &[
-                "localstack/seed.py", "--bucket", &self.bucket, "--table", &self.table, "--boundary",
-                boundary.to_str().unwrap(), "--registrations", registrations.to_str().unwrap(),
+                "localstack/seed.py",
+                "--bucket",
+                &self.bucket,
+                "--table",
+                &self.table,
+                "--boundary",
+                boundary.to_str().unwrap(),
+                "--registrations",
+                registrations.to_str().unwrap(),
             ],
             &self.endpoint,
         )
+    }
+
+    /// Runs it on the samples that stand beside it.
+    pub fn seed_samples(&self) -> Output {
+        run_python(&["localstack/seed.py", "--bucket", &self.bucket, "--table", &self.table], &self.endpoint)
     }
 
     /// Runs Python with `s3`, `dynamodb`, `bucket` and `table` at hand; fails the test when it fails.

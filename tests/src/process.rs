@@ -265,6 +265,11 @@ impl Syncer {
         Self { running, admin }
     }
 
+    /// The admin address.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Asks the admin listener.
     pub fn admin(&self, path: &str) -> Answer {
         Client::connect(self.admin).send(&Request::to_host("GET", "admin", path))
