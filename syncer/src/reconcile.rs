@@ -46,6 +46,7 @@ pub struct Reconciler {
     again_at: Option<Timestamp>,
     changed: bool,
     hold: Option<Hold>,
+    beaten_at: Option<Timestamp>,
 }
 
 /// What a pass led to.
@@ -71,6 +72,7 @@ impl Reconciler {
             again_at: None,
             changed: true,
             hold: None,
+            beaten_at: None,
         }
     }
 
@@ -274,13 +276,14 @@ pub async fn run(
             take(&mut reconciler, event, &status);
         }
         let released = requests.released.swap(false, Ordering::AcqRel);
-        if !released && !reconciler.is_due(now()) {
+        if released || reconciler.is_due(now()) {
+            reconciler = pass_once(reconciler, released, &status).await;
+            requests.doubted.store(reconciler.hold.is_some(), Ordering::Release);
+        } else {
             // Nothing can have changed, which is as good as a pass that changed nothing.
             reconciler.report_idle(&status);
-            continue;
         }
-        reconciler = pass_once(reconciler, released, &status).await;
-        requests.doubted.store(reconciler.hold.is_some(), Ordering::Release);
+        reconciler.beat(interval, now(), &status);
     }
     for task in [boundary, registrations, asking] {
         task.abort();
@@ -447,6 +450,18 @@ async fn keep_asking(routers: Vec<String>, interval: Duration, status: Arc<Statu
 }
 
 impl Reconciler {
+    /// Once an interval, while both stores can be read and what stands is what they say.
+    fn beat(&mut self, interval: Duration, now: Timestamp, status: &Status) {
+        let view = status.view();
+        let agreed =
+            [&view.boundary, &view.registrations].iter().all(|one| one.last_success.is_some() && one.failing.is_none());
+        let elapsed = self.beaten_at.map_or(i64::MAX, |beaten_at| now.unix() - beaten_at.unix());
+        if agreed && view.pass_error.is_none() && elapsed >= i64::try_from(interval.as_secs()).unwrap_or(0).max(1) {
+            self.publisher.beat(now);
+            self.beaten_at = Some(now);
+        }
+    }
+
     fn report_idle(&self, status: &Status) {
         if status.view().pass_error.is_none() && self.publisher.standing().is_some() {
             status.update(|view| view.last_pass = Some(now()));

@@ -138,3 +138,7 @@ pub fn is_stale(route: &Route) -> bool {
 pub const API_VERSION: &str = "postern/v1";
 /// The `kind` of the file.
 pub const KIND: &str = "MergedConfig";
+
+/// The file beside the merged one that the syncer touches after every pass in which both stores could be read:
+/// its age is the age of the configuration, since the merged file is only written when something changed.
+pub const HEARTBEAT: &str = "heartbeat";

@@ -203,6 +203,14 @@ impl Publisher {
         Ok(Published::Written { generation: self.highest, digest: reading.digest })
     }
 
+    /// Says that what stands is what the stores say. A failure costs nothing but the look of age.
+    pub fn beat(&self, now: Timestamp) {
+        let path = self.directory.join(merged::HEARTBEAT);
+        if let Err(error) = fs::write(&path, format!("{now}\n")) {
+            tracing::warn!(file = %path.display(), %error, "the heartbeat was not written");
+        }
+    }
+
     /// The bytes of the file, read back the way a router reads them. A line that does not survive that is refused
     /// by itself: it must not keep the others from going live.
     fn faithful(&self, header: &Header, mut content: Content) -> Result<(Vec<u8>, Reading), PublishError> {
