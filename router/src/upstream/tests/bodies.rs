@@ -120,7 +120,9 @@ fn a_slow_reader_is_not_the_destinations_silence() {
         let upstreams = upstreams();
         let server = Server::start(|mut stream, _| async move {
             read_head(&mut stream).await;
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst").await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n").await.unwrap();
+            sleep(Duration::from_millis(50)).await;
+            stream.write_all(b"first").await.unwrap();
             sleep(Duration::from_millis(250)).await;
             stream.write_all(b"other").await.unwrap();
         })

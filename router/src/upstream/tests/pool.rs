@@ -235,6 +235,9 @@ fn no_more_than_the_limit_is_kept() {
                 answer.into_body().collect().await.unwrap();
             }
             assert_eq!(upstreams.idle_connections(), kept);
+            // Counts them anew.
+            upstreams.pool.reap(Instant::now());
+            assert_eq!(upstreams.idle_connections(), kept);
         }
     });
 }
