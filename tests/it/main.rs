@@ -4,7 +4,10 @@
 
 mod addresses;
 mod draining;
+mod files;
 mod forwarding;
+mod limits;
 mod reloading;
 mod stores;
+mod timeouts;
 mod tls;
