@@ -5,10 +5,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::document::mapping;
 use crate::value::Timestamp;
 
 /// One statement about a registration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(remote = "Self")]
 pub struct Condition {
     /// What is stated.
     #[serde(rename = "type")]
@@ -139,3 +141,5 @@ impl Reason {
         }
     }
 }
+
+mapping!(Condition);

@@ -6,12 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
+use crate::document::mapping;
 use crate::document::{PolicySet, Registration, Rewrite, RouteId, RouteMatch, Target};
 use crate::value::{DestinationUrl, HostName, Name, RootPath, Timestamp};
 
 /// What is granted: these requests, to those destinations, under these policies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Route {
     /// `ROOT#NAME`.
     pub id: String,
@@ -42,7 +43,7 @@ pub struct Route {
 
 /// One place where a route leads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct RouteTarget {
     /// Its URL.
     pub url: DestinationUrl,
@@ -56,7 +57,7 @@ pub struct RouteTarget {
 
 /// Where a route comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Origin {
     /// The registration's version.
     pub version: u64,
@@ -102,3 +103,5 @@ impl Route {
         }
     }
 }
+
+mapping!(Route, RouteTarget, Origin);

@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AnyOf, ApiVersion, Authorization, Identity, PolicySet, is_default};
+use super::{AnyOf, ApiVersion, Authorization, Identity, PolicySet, is_default, mapping};
 use crate::value::{HostName, HostPattern, Name, Network, RootPath, Scheme};
 
 /// What operations allow: which hosts are answered, which destinations may be reached, who may claim
 /// which root, and what holds everywhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "camelCase")]
 #[schemars(title = "Boundary")]
 pub struct BoundaryDocument {
     /// Always `postern/v1`.
@@ -43,7 +43,7 @@ pub enum BoundaryKind {
 
 /// Policies that hold for all routes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct PolicyLayer {
     /// The policies, under the same names as in a registration.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -52,7 +52,7 @@ pub struct PolicyLayer {
 
 /// A set of hosts that may be reached, and how they are dialled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Destination {
     /// How it is called in path rules, conditions, logs and metrics.
     pub name: Name,
@@ -103,7 +103,7 @@ pub enum Protocol {
 
 /// How a destination's certificate is verified. There is no way to turn verification off.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct DestinationTls {
     /// The name that the certificate must carry, when it is not the Host sent; a wildcard stands for a
     /// certificate over all names of one label there.
@@ -132,7 +132,7 @@ pub enum Roots {
 
 /// A certificate and key that the router shows to a destination.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ClientCertificate {
     /// PEM chain on the router's disk, the leaf first.
     pub certificate_file: String,
@@ -142,7 +142,7 @@ pub struct ClientCertificate {
 
 /// Who may claim which root, and what is demanded there. The longest prefix that covers a root rules it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct PathRule {
     /// The root and everything below it, by whole segments; `/` covers every root.
     pub prefix: RootPath,
@@ -159,7 +159,7 @@ pub struct PathRule {
 
 /// What every route under a path rule must demand at least.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Requirement {
     /// Proofs of which a route must demand one. A route that names none gets these; one that names others is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,3 +168,5 @@ pub struct Requirement {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization: Option<Authorization>,
 }
+
+mapping!(BoundaryDocument, PolicyLayer, Destination, DestinationTls, ClientCertificate, PathRule, Requirement);

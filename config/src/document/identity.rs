@@ -6,11 +6,12 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::mapping;
 use crate::value::{Name, Period};
 
 /// The ways in which a caller can prove who it is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Identity {
     /// Issuers of JSON Web Tokens, named `jwt:NAME` in policies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -22,7 +23,7 @@ pub struct Identity {
 
 /// An issuer of JSON Web Tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct JwtIssuer {
     /// How it is called in policies.
     pub name: Name,
@@ -96,7 +97,7 @@ impl fmt::Display for Algorithm {
 
 /// A set of keys (RFC 7517 §5).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Jwks {
     /// The keys.
     pub keys: Vec<Jwk>,
@@ -105,6 +106,7 @@ pub struct Jwks {
 /// One key (RFC 7517 §4, RFC 7518 §6). Members that do not matter here are taken and ignored; private
 /// ones (`d` and its like) are a problem of the document.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(remote = "Self")]
 pub struct Jwk {
     /// Key type: `RSA`, `EC`, `OKP` or `oct`.
     pub kty: String,
@@ -153,7 +155,7 @@ impl fmt::Debug for Jwk {
 
 /// A list of users with passwords.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct BasicRealm {
     /// How it is called in policies, and the realm in `WWW-Authenticate`.
     pub name: Name,
@@ -163,7 +165,7 @@ pub struct BasicRealm {
 
 /// One user.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct BasicUser {
     /// The name, without a colon (RFC 7617 §2).
     pub name: String,
@@ -179,3 +181,5 @@ impl fmt::Debug for BasicUser {
         f.debug_struct("BasicUser").field("name", &self.name).field("scopes", &self.scopes).finish_non_exhaustive()
     }
 }
+
+mapping!(Identity, JwtIssuer, Jwks, Jwk, BasicRealm, BasicUser);

@@ -4,6 +4,7 @@
 
 mod boundary;
 mod identity;
+pub(crate) mod mapping;
 mod maps;
 mod policies;
 mod registration;
@@ -15,6 +16,8 @@ pub use boundary::{
 pub use identity::{Algorithm, BasicRealm, BasicUser, Identity, Jwk, Jwks, JwtIssuer};
 pub use policies::{AnyOf, Authenticator, Authorization, BodyPolicy, PathHandling, PolicySet, RouteTimeouts};
 pub use registration::{ApiVersion, Registration, RegistrationKind, Rewrite, RouteId, RouteMatch, Target};
+
+pub(crate) use mapping::mapping;
 
 /// Whether a field says nothing and can be left out.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {

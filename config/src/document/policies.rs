@@ -8,12 +8,12 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::is_default;
+use super::{is_default, mapping};
 use crate::value::{ByteSize, HeaderName, Name, Period, ValueError, leaf};
 
 /// A set of policies; what is left out says nothing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct PolicySet {
     /// Who must be proved; open when nobody says anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ pub struct PolicySet {
 
 /// Proofs of which one is enough.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct AnyOf {
     /// `jwt:NAME`, `basic:NAME`, `iam`, or `none`.
     pub any_of: Vec<Authenticator>,
@@ -86,7 +86,7 @@ leaf!(Authenticator, "postern-authenticator", "jwt:NAME, basic:NAME, iam or none
 
 /// What the caller must be allowed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Authorization {
     /// Scopes that the caller must all have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -95,7 +95,7 @@ pub struct Authorization {
 
 /// How long each phase may take.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct RouteTimeouts {
     /// To resolve, connect and finish the TLS handshake; 2 s when nobody says anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,7 +113,7 @@ pub struct RouteTimeouts {
 
 /// What may be in a request's body.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct BodyPolicy {
     /// The most bytes; 10 MiB when nobody says anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,3 +129,5 @@ pub enum PathHandling {
     /// They are forwarded below the root; only the root itself must have one reading.
     Raw,
 }
+
+mapping!(PolicySet, AnyOf, Authorization, RouteTimeouts, BodyPolicy);

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PolicySet, is_default};
+use super::{PolicySet, is_default, mapping};
 use crate::value::{DestinationUrl, HeaderName, HostName, HostPattern, Method, Name, RootPath, Template, Timestamp};
 
 /// The version of the document format.
@@ -29,7 +29,7 @@ pub enum RegistrationKind {
 
 /// What a service's pipeline asks for: these requests, to that destination, under those policies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Registration {
     /// `postern/v1` when given.
     #[serde(default, rename = "apiVersion", skip_serializing_if = "is_default")]
@@ -81,7 +81,7 @@ impl Registration {
 
 /// Which requests are meant, besides the root.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct RouteMatch {
     /// Hosts, each one that the boundary lists; all of those when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -103,7 +103,7 @@ pub struct RouteMatch {
 
 /// One place where requests lead.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Target {
     /// Its URL; the path is put in front of the forwarded one.
     pub url: DestinationUrl,
@@ -126,7 +126,7 @@ fn is_one(weight: &u16) -> bool {
 
 /// How the path is changed. Give one of the two.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Rewrite {
     /// Replaces the root; `/` strips it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -159,3 +159,5 @@ impl FromStr for RouteId {
         Ok(Self { root: root.parse()?, name: name.parse()? })
     }
 }
+
+mapping!(Registration, RouteMatch, Target, Rewrite);

@@ -3,6 +3,8 @@
 //! Owns the schemas and the validator; `words` says what it finds. What a schema of a type accepts is what
 //! serde accepts for it: a property test holds the two together.
 
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::sync::OnceLock;
