@@ -39,6 +39,8 @@ pub struct Change {
     pub action: Action,
     /// Its owner, when known.
     pub owner: Option<String>,
+    /// Whether a route that stands would end.
+    pub ends_route: bool,
     /// Which fields change.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
@@ -104,6 +106,7 @@ pub fn plan(previous: Option<&Content>, next: &Content, hold: Option<&Hold>, gen
             id: (*id).to_owned(),
             action,
             owner: Some(route.owner.to_string()),
+            ends_route: false,
             fields,
             reasons: worth_telling(&route.conditions),
         });
@@ -114,6 +117,7 @@ pub fn plan(previous: Option<&Content>, next: &Content, hold: Option<&Hold>, gen
             id: (*id).to_owned(),
             action: Action::Removed,
             owner: Some(route.owner.to_string()),
+            ends_route: true,
             fields: Vec::new(),
             reasons: Vec::new(),
         });
@@ -123,6 +127,7 @@ pub fn plan(previous: Option<&Content>, next: &Content, hold: Option<&Hold>, gen
             id: one.id.clone(),
             action: Action::Refused,
             owner: one.owner.clone(),
+            ends_route: before.contains_key(one.id.as_str()) && !after.contains_key(one.id.as_str()),
             fields: Vec::new(),
             reasons: one.conditions.clone(),
         });
@@ -187,7 +192,8 @@ impl Plan {
             let owner = change.owner.as_ref().map_or_else(String::new, |owner| format!(" ({owner})"));
             let fields =
                 if change.fields.is_empty() { String::new() } else { format!(": {}", change.fields.join(", ")) };
-            let _ = writeln!(out, "{mark} {} {}{owner}{fields}", change.action.word(), change.id);
+            let ends = if change.ends_route && change.action == Action::Refused { ": its route ends" } else { "" };
+            let _ = writeln!(out, "{mark} {} {}{owner}{fields}{ends}", change.action.word(), change.id);
             for reason in &change.reasons {
                 let _ = writeln!(out, "    {}", describe(reason));
             }
