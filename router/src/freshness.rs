@@ -11,7 +11,11 @@ pub(crate) fn age(config: &Path, live: Option<&Snapshot>) -> Duration {
     let Some(live) = live else { return Duration::ZERO };
     let written = u64::try_from(live.header.written_at.unix()).unwrap_or(0);
     let written = UNIX_EPOCH + Duration::from_secs(written);
-    let touched = config.with_file_name(postern_config::merged::HEARTBEAT).metadata().and_then(|facts| facts.modified()).unwrap_or(written);
+    let touched = config
+        .with_file_name(postern_config::merged::HEARTBEAT)
+        .metadata()
+        .and_then(|facts| facts.modified())
+        .unwrap_or(written);
     SystemTime::now().duration_since(touched.max(written)).unwrap_or_default()
 }
 

@@ -8,7 +8,8 @@ use postern_config::value::{HostPattern, RootPath, Segment, Timestamp};
 
 use super::conditions::{Conditions, MethodSet};
 use super::edges::Edges;
-use super::{Candidate, Fences, Node, NodeId, PatternSegment, RouteTable, Span};
+use super::pattern::{Pattern, PatternSegment, Patterns};
+use super::{Candidate, Fences, Node, NodeId, NodeRef, RouteTable, Span};
 use crate::snapshot::RoutePlan;
 
 /// One route to be placed.
@@ -47,6 +48,7 @@ pub(crate) fn build<'d>(entries: Vec<Entry<'d>>, rules: impl Iterator<Item = &'d
     let mut wildcard_hosts = HashMap::new();
     let mut any_host = None;
     let mut plans = Vec::with_capacity(entries.len());
+    let mut patterns = Patterns::default();
     for (index, entry) in entries.into_iter().enumerate() {
         let mut scopes = Vec::with_capacity(entry.matching.hosts.len().max(1));
         if entry.matching.hosts.is_empty() {
@@ -60,19 +62,27 @@ pub(crate) fn build<'d>(entries: Vec<Entry<'d>>, rules: impl Iterator<Item = &'d
                 }
             });
         }
+        let (pattern, open) = pattern_of(entry.root, entry.matching);
+        let placed = patterns.add(&pattern);
         for scope in scopes {
-            place(&mut tree, scope, &entry, index, !inner.contains(entry.root.as_str()));
+            let node = descend(&mut tree, scope, &pattern);
+            let ranked = rank(&entry, index, placed, !inner.contains(entry.root.as_str()));
+            let node = &mut tree[node as usize];
+            if open { node.open.push(ranked) } else { node.closed.push(ranked) }
         }
         plans.push(entry.plan);
     }
-    let (edges, nodes, candidates) = lay_out(tree);
+    let references: Vec<NodeRef> = tree.iter().enumerate().map(|(id, node)| node.reference(id)).collect();
+    let at = |id: NodeId| references[id as usize];
+    let (edges, nodes, candidates) = lay_out(tree, &references);
     RouteTable {
-        exact_hosts,
-        wildcard_hosts,
-        any_host,
+        exact_hosts: exact_hosts.into_iter().map(|(host, id)| (host, at(id))).collect(),
+        wildcard_hosts: wildcard_hosts.into_iter().map(|(host, id)| (host, at(id))).collect(),
+        any_host: any_host.map(at),
         edges,
         nodes,
         candidates,
+        patterns,
         routes: plans.into_boxed_slice(),
         fences: (!crossed.is_empty()).then(|| build_fences(&crossed)),
     }
@@ -83,10 +93,10 @@ fn grow(tree: &mut Vec<Growing>) -> NodeId {
     NodeId::try_from(tree.len() - 1).unwrap_or(NodeId::MAX)
 }
 
-fn place(tree: &mut Vec<Growing>, scope: NodeId, entry: &Entry<'_>, index: usize, raw_may_be: bool) {
-    let (pattern, open) = pattern_of(entry.root, entry.matching);
+/// The node of a pattern below a root, grown where it is not there yet.
+fn descend(tree: &mut Vec<Growing>, scope: NodeId, pattern: &[PatternSegment]) -> NodeId {
     let mut at = scope;
-    for segment in &pattern {
+    for segment in pattern {
         let known = match segment {
             PatternSegment::Literal(text) => tree[at as usize].literals.get(text).copied(),
             PatternSegment::Variable => tree[at as usize].variable,
@@ -101,9 +111,7 @@ fn place(tree: &mut Vec<Growing>, scope: NodeId, entry: &Entry<'_>, index: usize
             child
         });
     }
-    let ranked = rank(entry, index, pattern, raw_may_be);
-    let node = &mut tree[at as usize];
-    if open { node.open.push(ranked) } else { node.closed.push(ranked) }
+    at
 }
 
 /// The segments of a route's pattern, and whether it takes everything behind them.
@@ -121,7 +129,7 @@ fn pattern_of(root: &RootPath, matching: &RouteMatch) -> (Vec<PatternSegment>, b
     (segments.collect(), open)
 }
 
-fn rank(entry: &Entry<'_>, index: usize, pattern: Vec<PatternSegment>, raw_may_be: bool) -> Ranked {
+fn rank(entry: &Entry<'_>, index: usize, pattern: Pattern, raw_may_be: bool) -> Ranked {
     let methods = MethodSet::new(entry.matching.methods.iter().map(|method| method.as_str()));
     let conditions = Conditions {
         headers: entry
@@ -141,7 +149,7 @@ fn rank(entry: &Entry<'_>, index: usize, pattern: Vec<PatternSegment>, raw_may_b
     );
     let candidate = Candidate {
         route: u32::try_from(index).unwrap_or(u32::MAX),
-        pattern: pattern.into_boxed_slice(),
+        pattern,
         methods,
         conditions: (conditions != Conditions::default()).then(|| Box::new(conditions)),
         root_depth: u8::try_from(entry.root.segments().count()).unwrap_or(u8::MAX),
@@ -151,19 +159,30 @@ fn rank(entry: &Entry<'_>, index: usize, pattern: Vec<PatternSegment>, raw_may_b
     Ranked { key, candidate }
 }
 
-fn lay_out(tree: Vec<Growing>) -> (Edges, Box<[Node]>, Box<[Candidate]>) {
+impl Growing {
+    fn reference(&self, id: usize) -> NodeRef {
+        let flag = |present: bool, flag: u32| if present { flag } else { 0 };
+        NodeRef {
+            id: NodeId::try_from(id).unwrap_or(NodeId::MAX),
+            has: flag(!self.literals.is_empty(), NodeRef::LITERALS)
+                | flag(self.variable.is_some(), NodeRef::VARIABLE)
+                | flag(!self.closed.is_empty(), NodeRef::CLOSED)
+                | flag(!self.open.is_empty(), NodeRef::OPEN),
+        }
+    }
+}
+
+fn lay_out(tree: Vec<Growing>, references: &[NodeRef]) -> (Edges, Box<[Node]>, Box<[Candidate]>) {
     let mut edges = Edges::with_capacity(tree.iter().map(|node| node.literals.len()).sum());
     let mut nodes = Vec::with_capacity(tree.len());
     let mut candidates = Vec::new();
-    for (id, growing) in tree.into_iter().enumerate() {
-        let parent = NodeId::try_from(id).unwrap_or(NodeId::MAX);
+    for (growing, own) in tree.into_iter().zip(references) {
         for (text, child) in &growing.literals {
             let hash = edges.hash(text);
-            edges.insert(parent, hash, *child);
+            edges.insert(own.id, hash, references[*child as usize]);
         }
         nodes.push(Node {
-            variable: growing.variable.unwrap_or(0),
-            has_literals: !growing.literals.is_empty(),
+            variable: growing.variable.map_or(NodeRef::default(), |child| references[child as usize]),
             closed: append(&mut candidates, growing.closed),
             open: append(&mut candidates, growing.open),
         });
@@ -237,8 +256,9 @@ fn build_fences(rules: &[&RootPath]) -> Fences {
     for (parent, (children, _)) in tree.iter().enumerate() {
         for (segment, child) in children {
             let hash = edges.hash(segment);
-            edges.insert(NodeId::try_from(parent).unwrap_or(NodeId::MAX), hash, *child);
+            let has = if tree[*child as usize].1 { NodeRef::CLOSED } else { 0 };
+            edges.insert(NodeId::try_from(parent).unwrap_or(NodeId::MAX), hash, NodeRef { id: *child, has });
         }
     }
-    Fences { edges, nodes: tree.iter().map(|(_, is_fence)| *is_fence).collect() }
+    Fences { edges }
 }

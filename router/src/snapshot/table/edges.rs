@@ -5,6 +5,8 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+use super::NodeRef;
+
 /// The hash of one segment under the table's key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct SegmentHash(u64);
@@ -25,15 +27,12 @@ pub(super) struct Edges {
     mask: usize,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Slot {
     /// Hash of parent and segment; 0 for a free slot.
     hash: u64,
-    parent: u32,
-    child: u32,
+    child: NodeRef,
 }
-
-const FREE: Slot = Slot { hash: 0, parent: 0, child: 0 };
 
 impl Edges {
     /// A table for that many edges, at most half full.
@@ -41,7 +40,7 @@ impl Edges {
         let slots = (edges * 2).next_power_of_two().max(8);
         // The standard library's random keys: unpredictable, and different for every table.
         let random = || RandomState::new().build_hasher().finish();
-        Self { key: (random() | 1, random()), slots: vec![FREE; slots].into_boxed_slice(), mask: slots - 1 }
+        Self { key: (random() | 1, random()), slots: vec![Slot::default(); slots].into_boxed_slice(), mask: slots - 1 }
     }
 
     /// The hash of a segment. Not zero but for the empty one.
@@ -62,17 +61,17 @@ impl Edges {
     }
 
     /// Adds an edge; the caller sees to it that it is not there yet.
-    pub(super) fn insert(&mut self, parent: u32, segment: SegmentHash, child: u32) {
+    pub(super) fn insert(&mut self, parent: u32, segment: SegmentHash, child: NodeRef) {
         let hash = self.slot_hash(parent, segment);
         let mut at = self.start(hash);
         while self.slots[at].hash != 0 {
             at = (at + 1) & self.mask;
         }
-        self.slots[at] = Slot { hash, parent, child };
+        self.slots[at] = Slot { hash, child };
     }
 
     /// The child of `parent` for that segment.
-    pub(super) fn child(&self, parent: u32, segment: SegmentHash) -> Option<u32> {
+    pub(super) fn child(&self, parent: u32, segment: SegmentHash) -> Option<NodeRef> {
         let hash = self.slot_hash(parent, segment);
         let mut at = self.start(hash);
         loop {
@@ -80,7 +79,7 @@ impl Edges {
             if slot.hash == 0 {
                 return None;
             }
-            if slot.hash == hash && slot.parent == parent {
+            if slot.hash == hash {
                 return Some(slot.child);
             }
             at = (at + 1) & self.mask;

@@ -14,6 +14,7 @@
 mod build;
 mod conditions;
 mod edges;
+mod pattern;
 
 #[cfg(test)]
 mod measure;
@@ -30,20 +31,22 @@ pub(crate) use build::{Entry, build};
 pub(crate) use conditions::parameters;
 use conditions::{Conditions, MethodSet};
 use edges::{Edges, SegmentHash};
+use pattern::{Pattern, Patterns};
 
 use super::RoutePlan;
 
 /// Which route answers which request.
 pub(crate) struct RouteTable {
     /// Root node of each exact host.
-    exact_hosts: HashMap<Box<str>, NodeId>,
+    exact_hosts: HashMap<Box<str>, NodeRef>,
     /// Root node of each wildcard, by the name behind `*.`.
-    wildcard_hosts: HashMap<Box<str>, NodeId>,
+    wildcard_hosts: HashMap<Box<str>, NodeRef>,
     /// Root node of the routes that name no host.
-    any_host: Option<NodeId>,
+    any_host: Option<NodeRef>,
     edges: Edges,
     nodes: Box<[Node]>,
     candidates: Box<[Candidate]>,
+    patterns: Patterns,
     routes: Box<[Arc<RoutePlan>]>,
     /// Prefixes of path rules that lie below some route's root: see [`RouteTable::fence_depth`].
     fences: Option<Fences>,
@@ -51,13 +54,30 @@ pub(crate) struct RouteTable {
 
 type NodeId = u32;
 
+/// A node, and what there is to find at it: most nodes on a path have nothing but children, and are never
+/// touched. In a large table every touch is a cache miss.
+#[derive(Clone, Copy, Default)]
+struct NodeRef {
+    id: NodeId,
+    has: u32,
+}
+
+impl NodeRef {
+    const LITERALS: u32 = 1;
+    const VARIABLE: u32 = 2;
+    const CLOSED: u32 = 4;
+    const OPEN: u32 = 8;
+
+    fn has(self, what: u32) -> bool {
+        self.has & what != 0
+    }
+}
+
 /// A place in the tree of segments.
 #[derive(Clone, Copy, Default)]
 struct Node {
-    /// The child for any one segment; 0 for none (0 is a root and nobody's child).
-    variable: NodeId,
-    /// Whether there are literal children at all.
-    has_literals: bool,
+    /// The child for any one segment.
+    variable: NodeRef,
     /// Candidates that end here.
     closed: Span,
     /// Candidates that take everything from here on.
@@ -71,30 +91,23 @@ struct Span {
     count: u32,
 }
 
-/// A route at one place of the tree.
+/// A route at one place of the tree; fills a cache line of its own.
+#[repr(align(64))]
 struct Candidate {
     route: u32,
-    /// The segments of its pattern: compared before it may win.
-    pattern: Box<[PatternSegment]>,
-    methods: MethodSet,
-    conditions: Option<Box<Conditions>>,
+    /// Its pattern: compared before it may win.
+    pattern: Pattern,
     root_depth: u8,
     raw_path: bool,
+    methods: MethodSet,
+    conditions: Option<Box<Conditions>>,
     /// When it ends by itself, in seconds after 1970.
     lease_until: i64,
 }
 
-/// One segment of a pattern.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum PatternSegment {
-    Literal(Box<str>),
-    Variable,
-}
-
-/// The prefixes of path rules, as a tree of their own.
+/// The prefixes of path rules, as a tree of their own; a node where one ends has `CLOSED`.
 struct Fences {
     edges: Edges,
-    nodes: Box<[bool]>,
 }
 
 /// What the table asks of a request.
@@ -167,7 +180,8 @@ impl RouteTable {
             self.collect(scope, &hashes, 0, 0, !query.ambiguous, &mut terminals);
             terminals.sort_unstable_by_key(|terminal| std::cmp::Reverse(terminal.rank));
             for candidate in terminals.iter().flat_map(|terminal| self.span(terminal.span)) {
-                if !candidate.has_pattern(query.segments) {
+                // Two texts may share a hash.
+                if !self.patterns.fits(candidate.pattern, query.segments) {
                     continue;
                 }
                 let route = &self.routes[candidate.route as usize];
@@ -191,7 +205,7 @@ impl RouteTable {
     }
 
     /// The trees to look in, the most specific first.
-    fn scopes(&self, host: &str) -> SmallVec<[NodeId; 3]> {
+    fn scopes(&self, host: &str) -> SmallVec<[NodeRef; 3]> {
         let exact = self.exact_hosts.get(host).copied();
         let wildcard = match self.wildcard_hosts.is_empty() {
             true => None,
@@ -203,33 +217,34 @@ impl RouteTable {
     /// Walks down every branch that fits, noting where routes end.
     fn collect(
         &self,
-        node: NodeId,
+        node: NodeRef,
         hashes: &[SegmentHash],
         depth: usize,
         literals: u64,
         whole: bool,
         terminals: &mut SmallVec<[Terminal; 8]>,
     ) {
-        let here = &self.nodes[node as usize];
+        #[allow(clippy::cast_possible_truncation, reason = "a pattern has at most 64 segments")]
         let segments = depth as u8;
-        if here.open.count > 0 {
-            terminals
-                .push(Terminal { rank: Rank { exact: false, segments, literals, closed: false }, span: here.open });
+        let here = || &self.nodes[node.id as usize];
+        if node.has(NodeRef::OPEN) {
+            let rank = Rank { exact: false, segments, literals, closed: false };
+            terminals.push(Terminal { rank, span: here().open });
         }
         let Some(hash) = hashes.get(depth) else {
-            if whole && here.closed.count > 0 {
-                let exact = literals == all_literals(depth);
-                terminals.push(Terminal { rank: Rank { exact, segments, literals, closed: true }, span: here.closed });
+            if whole && node.has(NodeRef::CLOSED) {
+                let rank = Rank { exact: literals == all_literals(depth), segments, literals, closed: true };
+                terminals.push(Terminal { rank, span: here().closed });
             }
             return;
         };
-        if here.has_literals
-            && let Some(child) = self.edges.child(node, *hash)
+        if node.has(NodeRef::LITERALS)
+            && let Some(child) = self.edges.child(node.id, *hash)
         {
             self.collect(child, hashes, depth + 1, literals | bit(depth), whole, terminals);
         }
-        if here.variable != 0 && !hash.is_empty_segment() {
-            self.collect(here.variable, hashes, depth + 1, literals, whole, terminals);
+        if node.has(NodeRef::VARIABLE) && !hash.is_empty_segment() {
+            self.collect(here().variable, hashes, depth + 1, literals, whole, terminals);
         }
     }
 
@@ -251,15 +266,6 @@ fn all_literals(depth: usize) -> u64 {
 }
 
 impl Candidate {
-    /// Whether the segments really are those of the pattern: two texts may share a hash.
-    fn has_pattern(&self, segments: &[&str]) -> bool {
-        segments.len() >= self.pattern.len()
-            && self.pattern.iter().zip(segments).all(|(pattern, segment)| match pattern {
-                PatternSegment::Literal(text) => **text == **segment,
-                PatternSegment::Variable => !segment.is_empty(),
-            })
-    }
-
     fn objection(&self, query: &Query<'_>, fence: usize) -> Option<Passed> {
         if usize::from(self.root_depth) < fence {
             return Some(Passed::Fence);
@@ -281,13 +287,13 @@ impl Fences {
     /// How deep the path rule lies that rules these segments: a route whose root lies above it does not reach
     /// in. Otherwise a route for `/` would answer below a rule that demands more than its own.
     fn depth(&self, segments: &[&str]) -> usize {
-        let (mut node, mut deepest) = (0, 0);
+        let (mut node, mut deepest) = (NodeRef::default(), 0);
         for (depth, segment) in segments.iter().enumerate() {
-            match self.edges.child(node, self.edges.hash(segment)) {
+            match self.edges.child(node.id, self.edges.hash(segment)) {
                 Some(child) => node = child,
                 None => break,
             }
-            if self.nodes[node as usize] {
+            if node.has(NodeRef::CLOSED) {
                 deepest = depth + 1;
             }
         }
