@@ -1,0 +1,228 @@
+//! Reconciling: observe → translate → guard → publish → report, over and over.
+//!
+//! Here is what is known and what one pass makes of it; [`watch`] drives it. A store that failed leaves what was
+//! known in force, also across a restart: then what stands in the file is known.
+//! Must never know the format of either store.
+
+pub mod watch;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use postern_config::merged::{Content, Sources};
+use postern_config::value::Timestamp;
+
+use crate::guard::Hold;
+use crate::pass::{self, Situation};
+use crate::publish::{PublishError, Published, Publisher};
+use crate::settings::Settings;
+use crate::source::boundary::BoundaryReading;
+use crate::source::registrations::RegistrationsReading;
+use crate::source::{Observed, SourceError};
+use crate::status::Status;
+use crate::translate::Rules;
+
+pub use watch::{Requests, Stores, note, run};
+
+/// The one place that reads the clock.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// What is known, and the file that is made of it.
+#[derive(Debug)]
+pub struct Reconciler {
+    publisher: Publisher,
+    rules: Rules,
+    shrink_grace: Duration,
+    boundary: Option<BoundaryReading>,
+    registrations: Option<RegistrationsReading>,
+    registrations_seen: Option<Timestamp>,
+    due: Option<Timestamp>,
+    /// After a file that could not be written: not before then.
+    again_at: Option<Timestamp>,
+    changed: bool,
+    hold: Option<Hold>,
+    beaten_at: Option<Timestamp>,
+}
+
+/// What a pass led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Neither store has been read and nothing stands, so there is nothing to do.
+    Waiting,
+    /// The file stands as it should.
+    Current(Published),
+}
+
+impl Reconciler {
+    /// Begins from what stands in the directory.
+    pub fn new(publisher: Publisher, settings: &Settings) -> Self {
+        Self {
+            publisher,
+            rules: rules(settings),
+            shrink_grace: settings.shrink_grace.duration(),
+            boundary: None,
+            registrations: None,
+            registrations_seen: None,
+            due: None,
+            again_at: None,
+            changed: true,
+            hold: None,
+            beaten_at: None,
+        }
+    }
+
+    /// The boundary was looked at.
+    pub fn take_boundary(&mut self, observed: Observed<BoundaryReading>) -> Result<(), SourceError> {
+        match observed {
+            Observed::Unchanged => Ok(()),
+            Observed::Changed(reading) => {
+                self.boundary = Some(reading);
+                self.changed = true;
+                Ok(())
+            }
+            Observed::Failed(error) => Err(error),
+        }
+    }
+
+    /// The registrations were looked at.
+    pub fn take_registrations(
+        &mut self,
+        observed: Observed<RegistrationsReading>,
+        now: Timestamp,
+    ) -> Result<(), SourceError> {
+        match observed {
+            Observed::Failed(error) => return Err(error),
+            Observed::Unchanged => {}
+            Observed::Changed(reading) => {
+                self.registrations = Some(reading);
+                self.changed = true;
+            }
+        }
+        self.registrations_seen = Some(now);
+        Ok(())
+    }
+
+    /// Whether a pass could change anything.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        if self.again_at.is_some_and(|again_at| now < again_at) {
+            return false;
+        }
+        self.changed || self.due.is_some_and(|due| due <= now) || !self.publisher.is_intact()
+    }
+
+    /// Makes the file what it should be.
+    ///
+    /// # Errors
+    /// When it cannot be written. What stood before still stands, and the next pass tries again.
+    pub fn pass(&mut self, now: Timestamp, released: bool, status: &Status) -> Result<Outcome, PublishError> {
+        let standing = self.publisher.standing();
+        let previous = standing.map(|standing| &standing.content);
+        let known = self.boundary.as_ref().map(|reading| &reading.boundary);
+        let Some(boundary) = known.or_else(|| previous.map(|content| &content.boundary)) else {
+            return Ok(Outcome::Waiting);
+        };
+        let began = Instant::now();
+        let made = pass::next(&Situation {
+            boundary,
+            items: self.registrations.as_ref().map(|reading| reading.items.as_slice()),
+            observed_at: self.registrations_seen.unwrap_or(now),
+            previous,
+            generation: self.publisher.next_generation(),
+            now,
+            rules: &self.rules,
+            shrink_grace: self.shrink_grace,
+            released,
+        });
+        let Some((content, hold)) = made else { return Ok(Outcome::Waiting) };
+        status.metrics.phase("translate", began.elapsed());
+        let due = pass::due(&content, hold.as_ref(), &self.rules, self.shrink_grace, now);
+        let began = Instant::now();
+        let secrets = match &self.boundary {
+            Some(reading) => reading.secrets.clone(),
+            None => self.publisher.secrets().clone(),
+        };
+        // A full disk is not asked again at every tick.
+        self.again_at = Some(Timestamp::from_unix(now.unix() + 5));
+        let published = self.publisher.publish(content, self.sources(), &secrets, now)?;
+        self.again_at = None;
+        status.metrics.phase("publish", began.elapsed());
+        self.due = due;
+        self.changed = false;
+        self.hold = hold;
+        self.report(now, status);
+        Ok(Outcome::Current(published))
+    }
+
+    /// What the file says of its sources: of one that was not read since the start, what it said before.
+    fn sources(&self) -> Sources {
+        let before = self.publisher.standing().map(|standing| standing.header.sources.clone()).unwrap_or_default();
+        Sources {
+            boundary: self.boundary.as_ref().map_or(before.boundary, |reading| reading.source.clone()),
+            registrations: self.registrations.as_ref().map_or(before.registrations, |reading| reading.source.clone()),
+        }
+    }
+
+    fn report(&self, now: Timestamp, status: &Status) {
+        self.show(status);
+        status.update(|view| {
+            view.hold.clone_from(&self.hold);
+            view.last_pass = Some(now);
+            view.pass_error = None;
+        });
+    }
+
+    /// Shows what stands.
+    pub fn show(&self, status: &Status) {
+        status.update(|view| {
+            if let Some(standing) = self.publisher.standing() {
+                if view.digest != Some(standing.digest) {
+                    view.content = Some(Arc::new(standing.content.clone()));
+                }
+                view.generation = standing.header.generation;
+                view.digest = Some(standing.digest);
+                view.written_at = Some(standing.header.written_at);
+            }
+        });
+    }
+
+    /// What the shrink guard keeps.
+    pub fn hold(&self) -> Option<&Hold> {
+        self.hold.as_ref()
+    }
+
+    /// What stands.
+    pub fn content(&self) -> Option<&Content> {
+        self.publisher.standing().map(|standing| &standing.content)
+    }
+}
+
+/// What the settings tell the translation.
+pub fn rules(settings: &Settings) -> Rules {
+    Rules {
+        max_stale_route: settings.max_stale_route.duration(),
+        allow_loopback_destinations: settings.allow_loopback_destinations,
+    }
+}
+
+impl Reconciler {
+    /// Once an interval, while both stores can be read and what stands is what they say.
+    fn beat(&mut self, interval: Duration, now: Timestamp, status: &Status) {
+        let view = status.view();
+        let agreed =
+            [&view.boundary, &view.registrations].iter().all(|one| one.last_success.is_some() && one.failing.is_none());
+        let elapsed = self.beaten_at.map_or(i64::MAX, |beaten_at| now.unix() - beaten_at.unix());
+        if agreed && view.pass_error.is_none() && elapsed >= i64::try_from(interval.as_secs()).unwrap_or(0).max(1) {
+            self.publisher.beat(now);
+            self.beaten_at = Some(now);
+        }
+    }
+
+    fn report_idle(&self, status: &Status) {
+        if status.view().pass_error.is_none() && self.publisher.standing().is_some() {
+            status.update(|view| view.last_pass = Some(now()));
+        }
+    }
+}
