@@ -77,7 +77,7 @@ impl Client {
 
     /// Sends a request and reads its answer.
     pub fn send(&mut self, request: &Request) -> Answer {
-        self.try_send(request).unwrap_or_else(|error| panic!("no answer to {:?}: {error}", request.head))
+        self.try_send(request).unwrap_or_else(|error| panic!("no answer to {:.200}: {error}", request.head))
     }
 
     /// Sends a request and reads its answer, or says why there is none.
@@ -146,6 +146,13 @@ impl Client {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(line.trim_end().to_owned())
+    }
+
+    /// Everything until the other side closes, however it does so.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _ = self.stream.read_to_end(&mut bytes);
+        bytes
     }
 
     /// Whether the other side has closed.

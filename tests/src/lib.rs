@@ -20,6 +20,7 @@ mod origin;
 mod process;
 mod raw;
 mod tls;
+mod tokens;
 mod wait;
 
 pub use client::{Answer, Client, Request};
@@ -31,6 +32,7 @@ pub use origin::{Origin, Received, Reply};
 pub use process::{Output, Router, Syncer, command, run, run_in};
 pub use raw::{RawOrigin, Wire};
 pub use tls::{Authority, Certificate, TlsOrigin, Validity};
+pub use tokens::{Signer, basic, seconds_from_now};
 pub use wait::{Gate, eventually, eventually_within};
 
 /// Whether the long runs were asked for (`make proofs`).

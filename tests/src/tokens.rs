@@ -1,0 +1,142 @@
+//! Credentials: tokens signed with keys of a test's own, and user names with passwords.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SigningKey as _};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+/// What signs tokens, under the key id that is the algorithm's name.
+pub enum Signer {
+    /// HS256.
+    Shared(Vec<u8>),
+    /// RS256.
+    Rsa(KeyPair),
+    /// ES256.
+    Ec(KeyPair),
+    /// EdDSA on Ed25519.
+    Ed(KeyPair),
+}
+
+impl Signer {
+    /// HS256 with this secret.
+    pub fn shared(secret: &[u8]) -> Self {
+        Self::Shared(secret.to_vec())
+    }
+
+    /// RS256 with a new key.
+    pub fn rsa() -> Self {
+        Self::Rsa(KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap())
+    }
+
+    /// ES256 with a new key.
+    pub fn ec() -> Self {
+        Self::Ec(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap())
+    }
+
+    /// EdDSA with a new key.
+    pub fn ed() -> Self {
+        Self::Ed(KeyPair::generate_for(&PKCS_ED25519).unwrap())
+    }
+
+    /// The algorithm, and the key id.
+    pub fn algorithm(&self) -> &'static str {
+        match self {
+            Self::Shared(_) => "HS256",
+            Self::Rsa(_) => "RS256",
+            Self::Ec(_) => "ES256",
+            Self::Ed(_) => "EdDSA",
+        }
+    }
+
+    /// The key as an issuer publishes it; a shared one as it stands in a boundary.
+    pub fn jwk(&self) -> Value {
+        let mut key = match self {
+            Self::Shared(secret) => json!({"kty": "oct", "k": encode(secret)}),
+            Self::Rsa(pair) => {
+                let [n, e] = integers(pair.public_key_raw());
+                json!({"kty": "RSA", "n": encode(&n), "e": encode(&e)})
+            }
+            Self::Ec(pair) => {
+                let point = pair.public_key_raw();
+                json!({"kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..])})
+            }
+            Self::Ed(pair) => json!({"kty": "OKP", "crv": "Ed25519", "x": encode(pair.public_key_raw())}),
+        };
+        key["kid"] = self.algorithm().into();
+        key["alg"] = self.algorithm().into();
+        key
+    }
+
+    /// The public key's bytes: what an attacker could sign with as if it were a shared secret.
+    pub fn public_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Shared(secret) => secret.clone(),
+            Self::Rsa(pair) | Self::Ec(pair) | Self::Ed(pair) => pair.public_key_pem().into_bytes(),
+        }
+    }
+
+    /// A token with these claims.
+    pub fn token(&self, claims: &Value) -> String {
+        self.token_with(&json!({"alg": self.algorithm(), "kid": self.algorithm(), "typ": "JWT"}), claims)
+    }
+
+    /// A token with that header, whatever it says.
+    pub fn token_with(&self, header: &Value, claims: &Value) -> String {
+        self.token_of(&header.to_string(), &claims.to_string())
+    }
+
+    /// A token of these texts.
+    pub fn token_of(&self, header: &str, claims: &str) -> String {
+        let signed = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
+        let signature = match self {
+            Self::Shared(secret) => {
+                let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
+                mac.update(signed.as_bytes());
+                mac.finalize().into_bytes().to_vec()
+            }
+            Self::Rsa(pair) | Self::Ed(pair) => pair.sign(signed.as_bytes()).unwrap(),
+            Self::Ec(pair) => {
+                let halves: [Vec<u8>; 2] = integers(&pair.sign(signed.as_bytes()).unwrap());
+                halves.iter().flat_map(|half| [vec![0; 32 - half.len()], half.clone()].concat()).collect()
+            }
+        };
+        format!("{signed}.{}", encode(&signature))
+    }
+}
+
+fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The two integers of a DER sequence, without leading zeros.
+fn integers(der: &[u8]) -> [Vec<u8>; 2] {
+    let (_, inside) = element(der);
+    let (rest, first) = element(inside);
+    let (_, second) = element(rest);
+    [first, second].map(|bytes| bytes.iter().copied().skip_while(|byte| *byte == 0).collect())
+}
+
+/// What follows the first element, and what is in it.
+fn element(der: &[u8]) -> (&[u8], &[u8]) {
+    let (start, length) = match der[1] {
+        short @ 0..=0x7f => (2, usize::from(short)),
+        long => {
+            let bytes = usize::from(long & 0x7f);
+            (2 + bytes, der[2..2 + bytes].iter().fold(0, |length, byte| length << 8 | usize::from(*byte)))
+        }
+    };
+    (&der[start + length..], &der[start..start + length])
+}
+
+/// The value of `Authorization` for a user and a password.
+pub fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// An instant as tokens write it.
+pub fn seconds_from_now(seconds: i64) -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_secs()).unwrap() + seconds
+}
