@@ -156,7 +156,7 @@ async fn show_plan(settings: &Settings, args: &PlanArgs) -> Result<(), Failure> 
     let registrations = whole(stores.registrations.observe(now(), false).await, "registrations")?;
     let key = settings.file_key.as_ref().and_then(settings::Key::file_key);
     let (standing, highest) = publish::standing(out, key.as_ref());
-    let previous = standing.as_ref().map(|standing| &standing.content);
+    let previous = standing.as_ref().map(|standing| &*standing.content);
     let rules = reconcile::rules(settings);
     let made = pass::next(&Situation {
         boundary: &boundary.boundary,

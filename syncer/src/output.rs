@@ -52,7 +52,20 @@ pub(crate) fn print(text: &str) {
 
 /// Prints to stderr.
 pub(crate) fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", harmless(text));
+}
+
+/// What strangers wrote must not steer the reader's terminal: control characters and marks of direction are shown
+/// as JSON would write them, so JSON stays what it was.
+fn harmless(text: &str) -> String {
+    let steers = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) { shown.push_str(&format!("\\u{:04x}", u32::from(c))) } else { shown.push(c) }
+    }
+    shown
 }
 
 /// The exit code of a command.
@@ -65,5 +78,17 @@ pub(crate) fn exit(result: Result<(), Failure>) -> ExitCode {
             }
             ExitCode::from(failure.code)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_printed_steers_a_terminal() {
+        assert_eq!(harmless("a\u{1b}[2J\r\u{9b}\u{202e}b\n\tc"), "a\\u001b[2J\\u000d\\u009b\\u202eb\n\tc");
+        let json = serde_json::to_string("\u{9b}\u{2066}é").unwrap_or_default();
+        assert_eq!(serde_json::from_str::<String>(&harmless(&json)).ok().as_deref(), Some("\u{9b}\u{2066}é"));
     }
 }

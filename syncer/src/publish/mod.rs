@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use postern_config::condition::{Condition, ConditionType, Reason, Status};
@@ -178,7 +179,7 @@ impl Publisher {
         self.notice_strangers();
         let path = self.directory.join(MERGED);
         let is_ours = self.is_intact();
-        let same = self.standing.as_ref().is_some_and(|standing| standing.content == content);
+        let same = self.standing.as_ref().is_some_and(|standing| *standing.content == content);
         if is_ours && same && *secrets == self.secrets {
             return Ok(Published::Unchanged);
         }
@@ -195,7 +196,8 @@ impl Publisher {
         // From here on the generation is live, whatever becomes of its copy.
         self.mark = mark(&path);
         self.highest = header.generation;
-        self.standing = Some(Standing { header, content: reading.content, digest: reading.digest, live: true });
+        self.standing =
+            Some(Standing { header, content: Arc::new(reading.content), digest: reading.digest, live: true });
         if secrets.is_empty() {
             let _ = fs::remove_file(self.directory.join(secrets::FILE_NAME));
         }
@@ -308,8 +310,9 @@ fn put_aside(content: &mut Content, reading: &Reading, now: Timestamp) {
         });
         false
     });
-    let survived = |one: &Refused| reading.content.refused.contains(one);
-    for one in content.refused.iter_mut().filter(|one| !survived(one)) {
+    let line = |one: &Refused| serde_json::to_string(one).unwrap_or_default();
+    let survived: std::collections::HashSet<String> = reading.content.refused.iter().map(line).collect();
+    for one in content.refused.iter_mut().filter(|one| !survived.contains(&line(one))) {
         one.registration = serde_json::Value::Null;
     }
     content.refused.extend(aside);

@@ -1,6 +1,7 @@
 //! What stands in the directory: the merged file, or when it cannot be read the newest copy that can.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use postern_config::merged::{self, Content, Digest, FileKey, Header, Reading};
 use postern_config::{file, limits};
@@ -13,7 +14,7 @@ pub struct Standing {
     /// Its number and where it comes from.
     pub header: Header,
     /// What it says.
-    pub content: Content,
+    pub content: Arc<Content>,
     /// Its digest.
     pub digest: Digest,
     /// Whether it is the merged file itself; else a copy, and the file must be written anew.
@@ -52,7 +53,7 @@ pub fn standing(directory: &Path, key: Option<&FileKey>) -> (Option<Standing>, u
 }
 
 fn stood(reading: Reading, live: bool) -> Standing {
-    Standing { header: reading.header, content: reading.content, digest: reading.digest, live }
+    Standing { header: reading.header, content: Arc::new(reading.content), digest: reading.digest, live }
 }
 
 fn read(bytes: &[u8], key: Option<&FileKey>) -> Result<Reading, String> {

@@ -119,7 +119,7 @@ impl Reconciler {
     /// When it cannot be written. What stood before still stands, and the next pass tries again.
     pub fn pass(&mut self, now: Timestamp, released: bool, status: &Status) -> Result<Outcome, PublishError> {
         let standing = self.publisher.standing();
-        let previous = standing.map(|standing| &standing.content);
+        let previous = standing.map(|standing| &*standing.content);
         let known = self.boundary.as_ref().map(|reading| &reading.boundary);
         let Some(boundary) = known.or_else(|| previous.map(|content| &content.boundary)) else {
             return Ok(Outcome::Waiting);
@@ -179,7 +179,7 @@ impl Reconciler {
         status.update(|view| {
             if let Some(standing) = self.publisher.standing() {
                 if view.digest != Some(standing.digest) {
-                    view.content = Some(Arc::new(standing.content.clone()));
+                    view.content = Some(Arc::clone(&standing.content));
                 }
                 view.generation = standing.header.generation;
                 view.digest = Some(standing.digest);
@@ -195,7 +195,7 @@ impl Reconciler {
 
     /// What stands.
     pub fn content(&self) -> Option<&Content> {
-        self.publisher.standing().map(|standing| &standing.content)
+        self.publisher.standing().map(|standing| &*standing.content)
     }
 }
 
