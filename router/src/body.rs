@@ -83,6 +83,7 @@ pub(crate) struct AnswerBody {
     exchange: Exchange,
 }
 
+#[allow(clippy::large_enum_variant, reason = "the large one is the common one, and a box would cost an allocation")]
 enum Source {
     Local(Option<Bytes>),
     Upstream(UpstreamBody),

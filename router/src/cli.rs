@@ -182,7 +182,7 @@ impl Serve {
         set("listen", (!self.listen.is_empty()).then(|| json!(self.listen)));
         set("admin", self.admin.map(|address| json!(address)));
         set("workers", self.workers.map(|workers| json!(workers)));
-        set("allow_loopback_destinations", self.allow_loopback_destinations.then(|| json!(true)));
+        set("allow_loopback_destinations", self.allow_loopback_destinations.then_some(json!(true)));
         set("access_log", self.access_log.as_ref().map(|sink| json!(sink)));
         serde_json::Value::Object(flags)
     }

@@ -56,6 +56,7 @@ pub(crate) async fn handle(core: Rc<Core>, arrival: Arrival, request: Request<In
     response
 }
 
+#[allow(clippy::large_enum_variant, reason = "the large one is the common one, and a box would cost an allocation")]
 enum Answer {
     Local(Response<Bytes>),
     Upstream(Response<UpstreamBody>),

@@ -9,6 +9,7 @@
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -251,22 +252,29 @@ fn word_of(error: &ReadError) -> &'static str {
 struct DirectoryWatch {
     watcher: Option<notify::RecommendedWatcher>,
     watched: Option<(u64, u64)>,
+    /// The watched directory was removed. A new one of that name often gets the same inode number.
+    gone: Arc<AtomicBool>,
 }
 
 impl DirectoryWatch {
     fn keep(&mut self, directory: &Path, waker: &Sender<Wake>) {
         use std::os::unix::fs::MetadataExt;
         let present = std::fs::metadata(directory).ok().map(|facts| (facts.dev(), facts.ino()));
-        if present == self.watched && self.watcher.is_some() {
+        if present == self.watched && self.watcher.is_some() && !self.gone.load(Ordering::Acquire) {
             return;
         }
         self.watched = present;
-        self.watcher = present.and_then(|_| watch(directory, waker.clone()));
+        self.gone = Arc::default();
+        self.watcher = present.and_then(|_| watch(directory, waker.clone(), Arc::clone(&self.gone)));
     }
 }
 
-fn watch(directory: &Path, waker: Sender<Wake>) -> Option<notify::RecommendedWatcher> {
+fn watch(directory: &Path, waker: Sender<Wake>, gone: Arc<AtomicBool>) -> Option<notify::RecommendedWatcher> {
+    let watched = directory.to_owned();
     let on_event = move |event: notify::Result<notify::Event>| {
+        if event.as_ref().is_ok_and(|event| event.kind.is_remove() && event.paths.contains(&watched)) {
+            gone.store(true, Ordering::Release);
+        }
         // What a reader does is no change, and answering it would read for ever.
         if !event.is_ok_and(|event| event.kind.is_access()) {
             let _ = waker.send(Wake::Event);

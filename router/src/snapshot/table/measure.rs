@@ -40,16 +40,24 @@ fn a_look_up_costs_much_the_same_in_large_tables() {
     if std::env::var_os("POSTERN_SLOW").is_none() {
         return;
     }
+    // Asking for all routes alike is the harshest there is: at 100 000 every look-up misses every cache. Traffic
+    // has favourites, so a table of which a thousand routes are asked for is measured beside it.
+    for (name, asked) in [("match, a thousand routes asked for", 1_000), ("match, every route asked for", usize::MAX)] {
+        measure(name, asked);
+    }
+}
+
+fn measure(name: &str, asked: usize) {
     let mut criterion = Criterion::default().without_plots();
-    let mut group = criterion.benchmark_group("match");
+    let mut group = criterion.benchmark_group(name);
     for routes in [100, 1_000, 10_000, 100_000] {
+        let step = (routes / asked.min(routes)).max(1);
         let table = table(&services(routes), &[]);
         let headers = HeaderMap::new();
         let mut random = fastrand::Rng::with_seed(7);
-        // Every look-up asks for another route, so that nothing is warm that would not be in service.
         group.bench_function(routes.to_string(), |bencher| {
             bencher.iter_batched_ref(
-                || path_of(random.usize(..routes)),
+                || path_of(random.usize(..routes / step) * step),
                 |path| {
                     let canonical = postern_config::value::canonical_path(path.as_bytes()).unwrap();
                     let segments: smallvec::SmallVec<[&str; 16]> = canonical[1..].split('/').collect();
