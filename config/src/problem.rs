@@ -69,8 +69,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = if self.at.is_empty() { "the document" } else { &self.at };
-        write!(f, "{at}: {}", self.message)?;
+        write!(f, "{}: {}", place(&self.at), self.message)?;
         match &self.hint {
             Some(hint) => write!(f, " ({hint})"),
             None => Ok(()),
@@ -105,6 +104,17 @@ impl From<Problem> for Problems {
 /// One token of a JSON pointer, escaped (RFC 6901 §3).
 pub fn pointer_token(token: &str) -> String {
     token.replace('~', "~0").replace('/', "~1")
+}
+
+/// A JSON pointer in words. Names of fields are other people's text: nothing in them may begin a line of a log.
+pub(crate) fn place(at: &str) -> std::borrow::Cow<'_, str> {
+    if at.is_empty() {
+        "the document".into()
+    } else if at.chars().any(char::is_control) {
+        at.escape_debug().to_string().into()
+    } else {
+        at.into()
+    }
 }
 
 /// A found value, cut and escaped so that it is safe in one line of a log.
@@ -170,6 +180,8 @@ mod tests {
 
     #[test]
     fn what_is_shown_fits_one_line() {
+        let problem = Problem::new("/a\nERROR forged", ProblemKind::UnknownField, "unknown field");
+        assert_eq!(problem.to_string(), "/a\\nERROR forged: unknown field");
         assert_eq!(shown("a\nb\u{1b}[31m"), "\"a\\nb\\u{1b}[31m\"");
         assert!(shown(&"x".repeat(1_000)).len() < 200);
     }

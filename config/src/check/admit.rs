@@ -31,8 +31,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = if self.at.is_empty() { "the document" } else { &self.at };
-        write!(f, "{at}: {}", self.message)
+        write!(f, "{}: {}", crate::problem::place(&self.at), self.message)
     }
 }
 

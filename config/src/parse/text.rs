@@ -86,7 +86,8 @@ fn json_fault(error: &serde_json::Error) -> Problem {
         "trailing comma" => "take the last comma out",
         "trailing characters" => "a JSON file holds one value; take out what stands behind it",
         _ if error.is_eof() => "the file ends too early; is it whole?",
-        "expected value" => "JSON has no comments, and its texts stand in double quotes",
+        _ if message.ends_with("is given twice") => "keep one of the two",
+        "expected value" | "key must be a string" => "JSON has no comments, and its texts stand in double quotes",
         _ => "write JSON or YAML",
     };
     located(error.line() as u64, error.column() as u64, message).hint(hint)

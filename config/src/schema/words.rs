@@ -69,7 +69,7 @@ fn missing(schema: &Value, at: String, keyword: &str, field: &str, instance: &Va
     let problem = Problem::new(at, ProblemKind::Missing, format!("the field \"{field}\" is missing"));
     // A slip in its name is told by itself as well; the two together are one finding.
     if let Some(near) = instance.as_object().and_then(|fields| near_miss(schema, keyword, field, fields)) {
-        return problem.hint(format!("is \"{near}\" meant for it?"));
+        return problem.hint(format!("is {} meant for it?", shown(near)));
     }
     match example_beside(schema, keyword, field) {
         Some(example) => problem.hint(format!("e.g. {field}: {example}")),
