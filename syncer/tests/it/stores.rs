@@ -261,3 +261,60 @@ fn a_scan_goes_on_over_empty_pages_and_again_when_the_table_moved() {
     );
     assert_eq!((code, routes), (0, Some(vec!["/a".to_owned()])), "{said}");
 }
+
+fn apply(address: SocketAddr, directory: &Path) -> (i32, String) {
+    let file = directory.join("route.yaml");
+    std::fs::write(&file, scene::good("/a").to_string()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_postern-syncer"))
+        .args(["route", "apply", "--registrations", "dynamodb://table"])
+        .arg(&file)
+        .env_clear()
+        .env("AWS_ENDPOINT_URL", format!("http://{address}"))
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_MAX_ATTEMPTS", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code().unwrap(), said)
+}
+
+fn cancelled(reasons: &Value) -> Reply {
+    let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+    Reply::new(400, json!({"__type": kind, "Message": "cancelled", "CancellationReasons": reasons}).to_string())
+        .with("content-type", "application/x-amz-json-1.0")
+}
+
+#[test]
+fn a_write_that_meets_another_is_tried_again_and_one_that_may_not_be_says_who_holds_it() {
+    let conflict = json!([{"Code": "None"}, {"Code": "TransactionConflict", "Message": "busy"}]);
+    let mut held = item("/a");
+    held["owner"] = json!({"S": "another-team"});
+    held["version"] = json!({"N": "9"});
+    let taken = json!([{"Code": "ConditionalCheckFailed", "Item": held}, {"Code": "None"}]);
+    let moved = json!([{"Code": "ConditionalCheckFailed", "Item": item("/a")}, {"Code": "None"}]);
+    let cases = [
+        (vec![cancelled(&conflict), cancelled(&conflict), dynamodb(&json!({}))], 0, "applied /a#default version 1"),
+        (vec![cancelled(&taken)], 1, "it is held by another-team (version 9), not by team"),
+        (vec![cancelled(&moved)], 1, "somebody else wrote version 1 meanwhile; run this again"),
+        (vec![error(400, "AccessDeniedException")], 1, "TransactWriteItems on dynamodb://table"),
+    ];
+    for (replies, expected_code, expected) in cases {
+        let count = AtomicUsize::new(0);
+        let address = stub::serve(move |asked| match operation(asked) {
+            "GetItem" => dynamodb(&json!({})),
+            "TransactWriteItems" => {
+                let body: Value = serde_json::from_slice(&asked.body).unwrap();
+                assert_eq!(body.pointer("/TransactItems/0/Put/Item/version"), Some(&json!({"N": "1"})));
+                assert_eq!(body.pointer("/TransactItems/1/Update/UpdateExpression"), Some(&json!("ADD #version :one")));
+                replies[count.fetch_add(1, Ordering::Relaxed).min(replies.len() - 1)].clone()
+            }
+            other => panic!("{other} was not to be asked"),
+        });
+        let directory = tempfile::tempdir().unwrap();
+        let (code, said) = apply(address, directory.path());
+        assert_eq!(code, expected_code, "{said}");
+        assert!(said.contains(expected), "{expected} in {said}");
+    }
+}
