@@ -77,7 +77,6 @@ fn decode(raw: &[u8]) -> Result<String, PathError> {
                 let decoded = high << 4 | low;
                 match decoded {
                     b'/' | b'\\' | 0..=0x1f | 0x7f => return Err(PathError::EscapedSeparator),
-                    b'%' if escape(rest).is_some() => return Err(PathError::EscapedTwice),
                     _ if CLASS[usize::from(decoded)] == Class::Plain => canonical.push(char::from(decoded)),
                     _ => {
                         canonical.push('%');
@@ -88,7 +87,12 @@ fn decode(raw: &[u8]) -> Result<String, PathError> {
             }
         }
     }
-    Ok(canonical)
+    // Looked for in what came out, since the digits of the inner escape may be escaped themselves: %25%32e.
+    let is_escaped_twice = |at: usize| escape(&canonical.as_bytes()[at + "%25".len()..]).is_some();
+    match canonical.match_indices("%25").any(|(at, _)| is_escaped_twice(at)) {
+        true => Err(PathError::EscapedTwice),
+        false => Ok(canonical),
+    }
 }
 
 /// The two digits that follow a `%`.
