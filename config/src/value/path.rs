@@ -234,6 +234,8 @@ mod tests {
             ("/a%00", PathError::EscapedSeparator),
             ("/a%0d%0a", PathError::EscapedSeparator),
             ("/a%252e", PathError::EscapedTwice),
+            ("/a%25%32e", PathError::EscapedTwice),
+            ("/a%252%65", PathError::EscapedTwice),
             ("/a%", PathError::BadEscape),
             ("/a%4", PathError::BadEscape),
             ("/a%zz", PathError::BadEscape),
