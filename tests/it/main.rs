@@ -8,6 +8,8 @@ mod files;
 mod forwarding;
 mod identity;
 mod limits;
+mod matching;
+mod operations;
 mod poison;
 mod reloading;
 mod stores;
