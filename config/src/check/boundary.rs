@@ -110,13 +110,8 @@ fn check_sizes(problems: &mut Vec<Problem>, document: &BoundaryDocument) {
                 .hint("list the domains, e.g. [api.example.com]"),
         );
     }
-    // An emptied boundary is a slip or a lost file; what stood before stays.
-    if document.destinations.is_empty() {
-        problems.push(
-            Problem::new("/destinations", ProblemKind::Missing, "is empty, so nothing could be reached")
-                .hint("list what may be reached; to cut everything off, list one destination that nobody uses"),
-        );
-    }
+    // No destinations at all is a removal like any other, and takes effect at once: whoever writes the empty list
+    // wants nothing reached. A document that is cut or empty never comes this far.
 }
 
 fn check_rule(
