@@ -140,7 +140,9 @@ pub struct ClientCertificate {
     pub key_file: String,
 }
 
-/// Who may claim which root, and what is demanded there. The longest prefix that covers a root rules it.
+/// Who may claim which root, and what is demanded there. The longest prefix that covers what a registration
+/// claims rules it; a template whose variable may hold a longer prefix is under that rule as well. A root
+/// without a template is a fallback: it gives way to longer ones, and is under no rule but its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct PathRule {

@@ -77,8 +77,10 @@ pub(super) fn understand(
     ignored: &mut Vec<String>,
 ) -> Result<(), String> {
     forget_unknown_conditions(value, at, ignored);
-    let (unknown_fields, wrong): (Vec<_>, Vec<_>) =
-        checker.problems(value).into_iter().partition(|problem| problem.kind == ProblemKind::UnknownField);
+    let (unknown_fields, wrong): (Vec<_>, Vec<_>) = checker.problems(value).into_iter().partition(|problem| {
+        // A policy that is planned is as unknown as any other field.
+        matches!(problem.kind, ProblemKind::UnknownField | ProblemKind::Unsupported)
+    });
     if !wrong.is_empty() {
         return Err(Problems(wrong).to_string());
     }

@@ -60,10 +60,21 @@ pub(super) fn of(schema: &Value, error: &ValidationError<'_>) -> Vec<Problem> {
 }
 
 fn unknown_field(at: &str, field: &str, known: &[String]) -> Problem {
+    if at.ends_with("/policies") && PLANNED.contains(&field) {
+        let message = "is a policy that is not available in this release";
+        return Problem::new(format!("{at}/{field}"), ProblemKind::Unsupported, message)
+            .hint(format!("take it out; known here: {}", known.join(", ")));
+    }
     let hint = did_you_mean(field, known.iter().map(String::as_str))
         .unwrap_or_else(|| format!("known here: {}", known.join(", ")));
     Problem::new(format!("{at}/{}", pointer_token(field)), ProblemKind::UnknownField, "unknown field").hint(hint)
 }
+
+/// Policies that the design names. Once one is a field, this list no longer matters for it.
+const PLANNED: [&str; 15] = [
+    "limits", "concurrency", "retry", "breaker", "balance", "cache", "mirror", "cors", "compression",
+    "request_headers", "response_headers", "transcode", "graphql", "websocket", "telemetry",
+];
 
 fn missing(schema: &Value, at: String, keyword: &str, field: &str, instance: &Value) -> Problem {
     let problem = Problem::new(at, ProblemKind::Missing, format!("the field \"{field}\" is missing"));
