@@ -1,15 +1,15 @@
-//! Building the table: a tree of ordinary maps first, then laid out flat.
+//! Building the table: a tree of ordinary maps first, then laid out as places.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use postern_config::document::RouteMatch;
 use postern_config::value::{HostPattern, RootPath, Segment, Timestamp};
 
 use super::conditions::{Conditions, MethodSet};
-use super::edges::Edges;
 use super::pattern::{Pattern, PatternSegment, Patterns};
-use super::{Candidate, Fences, Node, NodeId, NodeRef, RouteTable, Span};
+use super::places::{Collision, GoesOn, PathHash, Place, Places};
+use super::{Candidate, Fences, RouteTable, Scope, Span};
 use crate::snapshot::RoutePlan;
 
 /// One route to be placed.
@@ -20,6 +20,9 @@ pub(crate) struct Entry<'d> {
     pub(crate) held_since: u64,
     pub(crate) lease_until: Option<Timestamp>,
 }
+
+/// An index into the tree.
+type NodeId = u32;
 
 /// A node while the tree grows.
 #[derive(Default)]
@@ -72,16 +75,16 @@ pub(crate) fn build<'d>(entries: Vec<Entry<'d>>, rules: impl Iterator<Item = &'d
         }
         plans.push(entry.plan);
     }
-    let references: Vec<NodeRef> = tree.iter().enumerate().map(|(id, node)| node.reference(id)).collect();
-    let at = |id: NodeId| references[id as usize];
-    let (edges, nodes, candidates) = lay_out(tree, &references);
+    let (tree, candidates) = settle(tree);
+    let roots: Vec<NodeId> = exact_hosts.values().chain(wildcard_hosts.values()).copied().chain(any_host).collect();
+    let places = lay_out(&tree, &roots);
+    let scope = |root: NodeId| Scope { root: places.root(root), place: tree[root as usize].place };
     RouteTable {
-        exact_hosts: exact_hosts.into_iter().map(|(host, id)| (host, at(id))).collect(),
-        wildcard_hosts: wildcard_hosts.into_iter().map(|(host, id)| (host, at(id))).collect(),
-        any_host: any_host.map(at),
-        edges,
-        nodes,
-        candidates,
+        exact_hosts: exact_hosts.into_iter().map(|(host, root)| (host, scope(root))).collect(),
+        wildcard_hosts: wildcard_hosts.into_iter().map(|(host, root)| (host, scope(root))).collect(),
+        any_host: any_host.map(scope),
+        places,
+        candidates: candidates.into_boxed_slice(),
         patterns,
         routes: plans.into_boxed_slice(),
         fences: (!crossed.is_empty()).then(|| build_fences(&crossed)),
@@ -159,35 +162,50 @@ fn rank(entry: &Entry<'_>, index: usize, pattern: Pattern, raw_may_be: bool) -> 
     Ranked { key, candidate }
 }
 
-impl Growing {
-    fn reference(&self, id: usize) -> NodeRef {
-        let flag = |present: bool, flag: u32| if present { flag } else { 0 };
-        NodeRef {
-            id: NodeId::try_from(id).unwrap_or(NodeId::MAX),
-            has: flag(!self.literals.is_empty(), NodeRef::LITERALS)
-                | flag(self.variable.is_some(), NodeRef::VARIABLE)
-                | flag(!self.closed.is_empty(), NodeRef::CLOSED)
-                | flag(!self.open.is_empty(), NodeRef::OPEN),
+/// A node whose candidates have their place.
+struct Settled {
+    literals: HashMap<Box<str>, NodeId>,
+    variable: Option<NodeId>,
+    place: Place,
+}
+
+fn settle(tree: Vec<Growing>) -> (Vec<Settled>, Vec<Candidate>) {
+    let mut candidates = Vec::new();
+    let settled = tree.into_iter().map(|growing| Settled {
+        place: Place {
+            closed: append(&mut candidates, growing.closed),
+            open: append(&mut candidates, growing.open),
+            goes_on: GoesOn { by_text: !growing.literals.is_empty(), by_variable: growing.variable.is_some() },
+        },
+        literals: growing.literals,
+        variable: growing.variable,
+    });
+    (settled.collect(), candidates)
+}
+
+/// Lays the tree out under a random key; under another one in the unheard-of case that two paths collide.
+fn lay_out(tree: &[Settled], roots: &[NodeId]) -> Places {
+    loop {
+        let mut places = Places::with_capacity(tree.len());
+        if fill(&mut places, tree, roots).is_ok() {
+            return places;
         }
     }
 }
 
-fn lay_out(tree: Vec<Growing>, references: &[NodeRef]) -> (Edges, Box<[Node]>, Box<[Candidate]>) {
-    let mut edges = Edges::with_capacity(tree.iter().map(|node| node.literals.len()).sum());
-    let mut nodes = Vec::with_capacity(tree.len());
-    let mut candidates = Vec::new();
-    for (growing, own) in tree.into_iter().zip(references) {
-        for (text, child) in &growing.literals {
-            let hash = edges.hash(text);
-            edges.insert(own.id, hash, references[*child as usize]);
+fn fill(places: &mut Places, tree: &[Settled], roots: &[NodeId]) -> Result<(), Collision> {
+    let mut left: Vec<(NodeId, PathHash)> = roots.iter().map(|root| (*root, places.root(*root))).collect();
+    while let Some((node, path)) = left.pop() {
+        let node = &tree[node as usize];
+        let texts = node.literals.iter().map(|(text, child)| (*child, places.further(path, places.segment(text))));
+        let variable = node.variable.map(|child| (child, places.further_by_variable(path)));
+        let children: Vec<_> = texts.chain(variable).collect();
+        for (child, path) in children {
+            places.insert(path, tree[child as usize].place)?;
+            left.push((child, path));
         }
-        nodes.push(Node {
-            variable: growing.variable.map_or(NodeRef::default(), |child| references[child as usize]),
-            closed: append(&mut candidates, growing.closed),
-            open: append(&mut candidates, growing.open),
-        });
     }
-    (edges, nodes.into_boxed_slice(), candidates.into_boxed_slice())
+    Ok(())
 }
 
 fn append(candidates: &mut Vec<Candidate>, mut ranked: Vec<Ranked>) -> Span {
@@ -236,29 +254,21 @@ fn inner_roots(entries: &[Entry<'_>], rules: &[&RootPath]) -> HashSet<String> {
 }
 
 fn build_fences(rules: &[&RootPath]) -> Fences {
-    let mut tree: Vec<(BTreeMap<&str, NodeId>, bool)> = vec![Default::default()];
-    for rule in rules {
-        let mut at = 0;
-        for segment in rule.segments() {
-            at = match tree[at].0.get(segment) {
-                Some(child) => *child as usize,
-                None => {
-                    let child = tree.len();
-                    tree.push(Default::default());
-                    tree[at].0.insert(segment, NodeId::try_from(child).unwrap_or(NodeId::MAX));
-                    child
-                }
-            };
-        }
-        tree[at].1 = true;
-    }
-    let mut edges = Edges::with_capacity(tree.len());
-    for (parent, (children, _)) in tree.iter().enumerate() {
-        for (segment, child) in children {
-            let hash = edges.hash(segment);
-            let has = if tree[*child as usize].1 { NodeRef::CLOSED } else { 0 };
-            edges.insert(NodeId::try_from(parent).unwrap_or(NodeId::MAX), hash, NodeRef { id: *child, has });
+    let ends = Place { closed: Span { start: 0, count: 1 }, ..Place::default() };
+    let prefixes: HashSet<Vec<&str>> = rules
+        .iter()
+        .flat_map(|rule| (1..=rule.segments().count()).map(|count| rule.segments().take(count).collect()))
+        .collect();
+    let rules: HashSet<Vec<&str>> = rules.iter().map(|rule| rule.segments().collect()).collect();
+    loop {
+        let mut places = Places::with_capacity(prefixes.len());
+        let root = places.root(0);
+        let filled = prefixes.iter().try_for_each(|prefix| {
+            let path = prefix.iter().fold(root, |path, text| places.further(path, places.segment(text)));
+            places.insert(path, if rules.contains(prefix) { ends } else { Place::default() })
+        });
+        if filled.is_ok() {
+            return Fences { places, root };
         }
     }
-    Fences { edges }
 }

@@ -5,16 +5,15 @@
 //! from the left, closed before open; then a route with methods before one without; most headers; most query
 //! parameters; the one that holds its requests longest; the lower id.
 //!
-//! The paths of a host are a tree of segments, kept as one hash table over (node, segment), so the cost of a
-//! look-up is a matter of the path's length and not of the table's. A segment's text is not compared on the
-//! way down but once, against the route that is about to win.
+//! The cost of a look-up is a matter of the path's length and not of the table's: see `places`. The text of a path
+//! is not compared on the way down but once, against the route that is about to win.
 //!
 //! Must never know credentials, client addresses, or what a route leads to.
 
 mod build;
 mod conditions;
-mod edges;
 mod pattern;
+mod places;
 
 #[cfg(test)]
 mod measure;
@@ -30,21 +29,19 @@ use smallvec::SmallVec;
 pub(crate) use build::{Entry, build};
 pub(crate) use conditions::parameters;
 use conditions::{Conditions, MethodSet};
-use edges::{Edges, SegmentHash};
 use pattern::{Pattern, Patterns};
+use places::{PathHash, Place, Places, SegmentHash};
 
 use super::RoutePlan;
 
 /// Which route answers which request.
 pub(crate) struct RouteTable {
-    /// Root node of each exact host.
-    exact_hosts: HashMap<Box<str>, NodeRef>,
-    /// Root node of each wildcard, by the name behind `*.`.
-    wildcard_hosts: HashMap<Box<str>, NodeRef>,
-    /// Root node of the routes that name no host.
-    any_host: Option<NodeRef>,
-    edges: Edges,
-    nodes: Box<[Node]>,
+    exact_hosts: HashMap<Box<str>, Scope>,
+    /// By the name behind `*.`.
+    wildcard_hosts: HashMap<Box<str>, Scope>,
+    /// The routes that name no host.
+    any_host: Option<Scope>,
+    places: Places,
     candidates: Box<[Candidate]>,
     patterns: Patterns,
     routes: Box<[Arc<RoutePlan>]>,
@@ -52,36 +49,11 @@ pub(crate) struct RouteTable {
     fences: Option<Fences>,
 }
 
-type NodeId = u32;
-
-/// A node, and what there is to find at it: most nodes on a path have nothing but children, and are never
-/// touched. In a large table every touch is a cache miss.
-#[derive(Clone, Copy, Default)]
-struct NodeRef {
-    id: NodeId,
-    has: u32,
-}
-
-impl NodeRef {
-    const LITERALS: u32 = 1;
-    const VARIABLE: u32 = 2;
-    const CLOSED: u32 = 4;
-    const OPEN: u32 = 8;
-
-    fn has(self, what: u32) -> bool {
-        self.has & what != 0
-    }
-}
-
-/// A place in the tree of segments.
-#[derive(Clone, Copy, Default)]
-struct Node {
-    /// The child for any one segment.
-    variable: NodeRef,
-    /// Candidates that end here.
-    closed: Span,
-    /// Candidates that take everything from here on.
-    open: Span,
+/// The routes of one host pattern: where their paths begin.
+#[derive(Clone, Copy)]
+struct Scope {
+    root: PathHash,
+    place: Place,
 }
 
 /// A run of `candidates`.
@@ -105,9 +77,10 @@ struct Candidate {
     lease_until: i64,
 }
 
-/// The prefixes of path rules, as a tree of their own; a node where one ends has `CLOSED`.
+/// The prefixes of path rules; one ends at a place with something `closed`.
 struct Fences {
-    edges: Edges,
+    places: Places,
+    root: PathHash,
 }
 
 /// What the table asks of a request.
@@ -147,6 +120,20 @@ pub(crate) enum Found<'t> {
     Nothing,
 }
 
+/// A path that is looked for.
+struct Walk<'a> {
+    hashes: &'a [SegmentHash],
+    /// Whether the path ends where the segments end.
+    whole: bool,
+}
+
+/// How a place was reached: after so many segments, of which these were texts.
+#[derive(Clone, Copy, Default)]
+struct Way {
+    depth: usize,
+    literals: u64,
+}
+
 /// A place where the path of a request ended, with its rank.
 struct Terminal {
     rank: Rank,
@@ -172,12 +159,13 @@ impl RouteTable {
 
     /// The route that answers, telling `passed` of every better-placed one that does not.
     pub(crate) fn find(&self, query: &Query<'_>, mut passed: impl FnMut(&Arc<RoutePlan>, Passed)) -> Found<'_> {
-        let hashes: SmallVec<[SegmentHash; 16]> = query.segments.iter().map(|text| self.edges.hash(text)).collect();
+        let hashes: SmallVec<[SegmentHash; 16]> = query.segments.iter().map(|text| self.places.segment(text)).collect();
         let fence = self.fences.as_ref().map_or(0, |fences| fences.depth(query.segments));
         let mut allowed = Vec::new();
         for scope in self.scopes(query.host) {
             let mut terminals = SmallVec::<[Terminal; 8]>::new();
-            self.collect(scope, &hashes, 0, 0, !query.ambiguous, &mut terminals);
+            let walk = Walk { hashes: &hashes, whole: !query.ambiguous };
+            self.collect(&walk, scope.root, &scope.place, Way::default(), &mut terminals);
             terminals.sort_unstable_by_key(|terminal| std::cmp::Reverse(terminal.rank));
             for candidate in terminals.iter().flat_map(|terminal| self.span(terminal.span)) {
                 // Two texts may share a hash.
@@ -205,7 +193,7 @@ impl RouteTable {
     }
 
     /// The trees to look in, the most specific first.
-    fn scopes(&self, host: &str) -> SmallVec<[NodeRef; 3]> {
+    fn scopes(&self, host: &str) -> SmallVec<[Scope; 3]> {
         let exact = self.exact_hosts.get(host).copied();
         let wildcard = match self.wildcard_hosts.is_empty() {
             true => None,
@@ -217,34 +205,38 @@ impl RouteTable {
     /// Walks down every branch that fits, noting where routes end.
     fn collect(
         &self,
-        node: NodeRef,
-        hashes: &[SegmentHash],
-        depth: usize,
-        literals: u64,
-        whole: bool,
+        walk: &Walk<'_>,
+        path: PathHash,
+        here: &Place,
+        way: Way,
         terminals: &mut SmallVec<[Terminal; 8]>,
     ) {
+        let Way { depth, literals } = way;
         #[allow(clippy::cast_possible_truncation, reason = "a pattern has at most 64 segments")]
         let segments = depth as u8;
-        let here = || &self.nodes[node.id as usize];
-        if node.has(NodeRef::OPEN) {
+        if here.open.count > 0 {
             let rank = Rank { exact: false, segments, literals, closed: false };
-            terminals.push(Terminal { rank, span: here().open });
+            terminals.push(Terminal { rank, span: here.open });
         }
-        let Some(hash) = hashes.get(depth) else {
-            if whole && node.has(NodeRef::CLOSED) {
+        let Some(&hash) = walk.hashes.get(depth) else {
+            if walk.whole && here.closed.count > 0 {
                 let rank = Rank { exact: literals == all_literals(depth), segments, literals, closed: true };
-                terminals.push(Terminal { rank, span: here().closed });
+                terminals.push(Terminal { rank, span: here.closed });
             }
             return;
         };
-        if node.has(NodeRef::LITERALS)
-            && let Some(child) = self.edges.child(node.id, *hash)
-        {
-            self.collect(child, hashes, depth + 1, literals | bit(depth), whole, terminals);
+        if here.goes_on.by_text {
+            let further = self.places.further(path, hash);
+            if let Some(place) = self.places.at(further) {
+                let way = Way { depth: depth + 1, literals: literals | bit(depth) };
+                self.collect(walk, further, place, way, terminals);
+            }
         }
-        if node.has(NodeRef::VARIABLE) && !hash.is_empty_segment() {
-            self.collect(here().variable, hashes, depth + 1, literals, whole, terminals);
+        if here.goes_on.by_variable && !hash.is_empty_segment() {
+            let further = self.places.further_by_variable(path);
+            if let Some(place) = self.places.at(further) {
+                self.collect(walk, further, place, Way { depth: depth + 1, literals }, terminals);
+            }
         }
     }
 
@@ -287,14 +279,13 @@ impl Fences {
     /// How deep the path rule lies that rules these segments: a route whose root lies above it does not reach
     /// in. Otherwise a route for `/` would answer below a rule that demands more than its own.
     fn depth(&self, segments: &[&str]) -> usize {
-        let (mut node, mut deepest) = (NodeRef::default(), 0);
+        let (mut path, mut deepest) = (self.root, 0);
         for (depth, segment) in segments.iter().enumerate() {
-            match self.edges.child(node.id, self.edges.hash(segment)) {
-                Some(child) => node = child,
+            path = self.places.further(path, self.places.segment(segment));
+            match self.places.at(path) {
+                Some(place) if place.closed.count > 0 => deepest = depth + 1,
+                Some(_) => {}
                 None => break,
-            }
-            if node.has(NodeRef::CLOSED) {
-                deepest = depth + 1;
             }
         }
         deepest
