@@ -1,3 +1,5 @@
+//! What stands after a write, and what a write leaves alone.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
