@@ -13,5 +13,6 @@ mod operations;
 mod poison;
 mod reloading;
 mod stores;
+mod tidy;
 mod timeouts;
 mod tls;
