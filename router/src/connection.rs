@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::body::AnswerBody;
 use crate::drain::Phase;
@@ -48,7 +48,7 @@ pub(crate) async fn serve(core: Rc<Core>, stream: TcpStream, arrival: Arrival) {
         .max_buf_size(HEADER_BYTES + 16 * 1024)
         .max_headers(128)
         .half_close(false);
-    let stream = Clocked { stream, stage, head, idle, alarm: None };
+    let stream = Clocked { stream, stage, head, idle, alarm: None, stalled: None };
     let connection = http.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let closing = core.shared.drain.reached(Phase::Closing);
@@ -87,9 +87,24 @@ struct Clocked {
     idle: Duration,
     /// Made when the client is first waited for, and moved only when it fires or would fire too late.
     alarm: Option<Pin<Box<Sleep>>>,
+    /// While the client takes nothing of what is written to it.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Clocked {
+    /// A client that takes not a byte for as long as an idle one may live would otherwise hold a connection here
+    /// and one to the destination for ever.
+    fn poll_taken<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let idle = self.idle;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(idle)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
     /// Comes to an end when the client has been waited for long enough.
     fn poll_due(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let due = match self.stage.get() {
@@ -139,7 +154,8 @@ impl AsyncRead for Clocked {
 
 impl AsyncWrite for Clocked {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.poll_taken(written, context)
     }
 
     fn poll_write_vectored(
@@ -147,7 +163,8 @@ impl AsyncWrite for Clocked {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.poll_taken(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
