@@ -1,6 +1,7 @@
 //! Nobody waits for ever, and what broke off never looks whole.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use postern_tests::{
@@ -329,4 +330,64 @@ fn the_router_itself_answers_an_expectation_and_only_when_it_wants_the_body() {
     refused.write(&expecting(101).bytes()).unwrap();
     assert_eq!(refused.read_head().unwrap().status, 413, "asked for a body that is then refused");
     assert_eq!(origin.received().len(), 1);
+}
+
+/// An origin that writes for as long as somebody takes it, and how much that was.
+fn endless() -> (RawOrigin, Arc<AtomicU64>) {
+    let taken = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&taken);
+    let origin = RawOrigin::start(move |wire| {
+        wire.head();
+        wire.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n");
+        while wire.write(&[b'a'; 65_536]) {
+            counted.fetch_add(65_536, Ordering::SeqCst);
+        }
+    });
+    (origin, taken)
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_given_up_and_until_then_takes_no_memory() {
+    let (origin, taken) = endless();
+    let site = site(origin.port(), "");
+    let router = with_limits(&site, &[("IDLE", "2s")]);
+    let before = router.resident();
+    let mut clients: Vec<Client> = (0..8).map(|_| router.client()).collect();
+    for client in &mut clients {
+        client.write(&Request::new("GET", "/").bytes()).unwrap();
+        assert_eq!(client.read_head().unwrap().status, 200);
+    }
+    let mut last = 0;
+    eventually("the destinations to be held back", || {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = taken.load(Ordering::SeqCst);
+        (std::mem::replace(&mut last, now) == now && now > 0).then_some(())
+    });
+    let grown = router.resident().saturating_sub(before);
+    eprintln!(
+        "8 answers that nobody reads: {} KiB taken from the destinations, {} KiB more resident",
+        last >> 10,
+        grown >> 10
+    );
+    assert!(grown < 16 << 20, "{grown} bytes more");
+    eventually("the destinations' sockets to be closed", || (origin.ended() == 8).then_some(()));
+    eventually("eight lines of the log", || {
+        let lines = router.access_log();
+        (lines.iter().filter(|line| line["reason"] == "client_closed").count() == 8).then_some(())
+    });
+}
+
+#[test]
+fn a_client_that_takes_its_answer_slowly_is_not_cut() {
+    let (origin, _) = endless();
+    let site = site(origin.port(), "");
+    let router = with_limits(&site, &[("IDLE", "500ms")]);
+    let mut client = router.client();
+    client.write(&Request::new("GET", "/").bytes()).unwrap();
+    assert_eq!(client.read_head().unwrap().status, 200);
+    // Longer in all than the time without a byte.
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(client.read_some(2 << 20), 2 << 20);
+    }
 }

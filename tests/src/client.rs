@@ -148,6 +148,11 @@ impl Client {
         Ok(line.trim_end().to_owned())
     }
 
+    /// Reads so many bytes of a body, and says how many came.
+    pub fn read_some(&mut self, bytes: u64) -> u64 {
+        std::io::copy(&mut (&mut self.stream).take(bytes), &mut std::io::sink()).unwrap_or(0)
+    }
+
     /// Everything until the other side closes, however it does so.
     pub fn read_to_end(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();

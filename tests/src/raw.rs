@@ -69,9 +69,9 @@ impl Wire {
         read
     }
 
-    /// Writes bytes; a closed connection is not this side's concern.
-    pub fn write(&mut self, bytes: &[u8]) {
-        let _ = self.stream.get_mut().write_all(bytes);
+    /// Writes bytes; says whether there was still somebody to take them.
+    pub fn write(&mut self, bytes: &[u8]) -> bool {
+        self.stream.get_mut().write_all(bytes).is_ok()
     }
 
     /// Waits until the other side has closed, however it does so.
