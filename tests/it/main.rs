@@ -16,3 +16,4 @@ mod stores;
 mod tidy;
 mod timeouts;
 mod tls;
+mod watching;

@@ -125,7 +125,17 @@ impl Router {
 
     /// The same without the flag that lets loopback destinations be dialled.
     pub fn start_strict(merged: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(command("postern-router"));
+        Self::launch(Command::new(command("postern-router")), merged, flags, environment)
+    }
+
+    /// The same in a mount namespace of its own, behind a line of shell that runs there first.
+    pub fn start_behind(mounts: &str, merged: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut launcher = Command::new("unshare");
+        launcher.args(["--mount", "sh", "-ec", &format!("{mounts}\nexec \"$@\""), "sh"]).arg(command("postern-router"));
+        Self::launch(launcher, merged, &["--allow-loopback-destinations"], environment)
+    }
+
+    fn launch(mut command: Command, merged: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
         command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command.arg("--config").arg(merged).args(flags).envs(environment.iter().copied());
         let running = Running::start(command);
