@@ -243,9 +243,8 @@ async fn keep_asking(routers: Vec<String>, interval: Duration, status: Arc<Statu
             let mut answer = programmed::ask_routers(&routers, generation, digest, limits::ROUTER_TIME).await;
             status.update(|view| {
                 let before = &view.programmed;
-                let same =
-                    (before.status, before.reason, &before.message) == (answer.status, answer.reason, &answer.message);
-                answer.since = if same { before.since } else { Some(now()) };
+                let same = (before.status, before.reason) == (answer.status, answer.reason);
+                answer.since = before.since.filter(|_| same).or_else(|| Some(now()));
                 view.programmed = answer;
             });
         }

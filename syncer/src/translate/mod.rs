@@ -160,17 +160,31 @@ struct Judged<'a> {
 
 impl<'a> Judged<'a> {
     fn of(input: &Input<'_>, item: &'a Item) -> Self {
-        let (id, verdict) = if item.problems.is_empty() {
-            match parse::document::<Registration>(&item.value, schema::registration()) {
-                Ok(registration) => {
-                    (registration.id().to_string(), grant(input.boundary, &registration, input.rules, input.now))
-                }
-                Err(problems) => (item.id(), Err(problems.0.into_iter().map(Refusal::from).collect())),
-            }
-        } else {
-            (item.id(), Err(item.problems.iter().cloned().map(Refusal::from).collect()))
-        };
+        // A defect of ours that one registration brings out must not stop all the others.
+        let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| judge(input, item)));
+        let (id, verdict) = judged.unwrap_or_else(|_| {
+            let refusal = Refusal {
+                reason: Reason::SchemaInvalid,
+                at: String::new(),
+                message: "could not be judged: a defect of the syncer, which its log tells; please report it"
+                    .to_owned(),
+            };
+            (item.id(), Err(vec![refusal]))
+        });
         Self { item, id, verdict: Some(verdict) }
+    }
+}
+
+/// The id of an entry, and what its own content says of it.
+fn judge(input: &Input<'_>, item: &Item) -> (String, Result<Route, Vec<Refusal>>) {
+    if !item.problems.is_empty() {
+        return (item.id(), Err(item.problems.iter().cloned().map(Refusal::from).collect()));
+    }
+    match parse::document::<Registration>(&item.value, schema::registration()) {
+        Ok(registration) => {
+            (registration.id().to_string(), grant(input.boundary, &registration, input.rules, input.now))
+        }
+        Err(problems) => (item.id(), Err(problems.0.into_iter().map(Refusal::from).collect())),
     }
 }
 
