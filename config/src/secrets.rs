@@ -25,7 +25,8 @@ impl Secrets {
         for issuer in &mut document.identity.jwt {
             let keys = issuer.jwks.iter_mut().flat_map(|set| &mut set.keys);
             for (index, key) in keys.enumerate() {
-                if let Some(secret) = key.k.take() {
+                // What is a name already has no secret to take.
+                if let Some(secret) = key.k.take_if(|text| !text.starts_with(REFERENCE)) {
                     let name = format!("jwt/{}/{index}", issuer.name);
                     key.k = Some(format!("{REFERENCE}{name}"));
                     secrets.insert(name, secret);
@@ -62,5 +63,31 @@ impl Secrets {
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_stays_in_a_boundary_or_is_shown() {
+        let mut document: BoundaryDocument = serde_json::from_value(serde_json::json!({
+            "apiVersion": "postern/v1", "kind": "Boundary", "hosts": ["a.example.com"],
+            "destinations": [{"name": "a", "hosts": ["b.example.com"]}],
+            "identity": {"jwt": [{"name": "corp", "issuer": "x", "audiences": ["a"], "jwks": {"keys": [
+                {"kty": "OKP", "crv": "Ed25519", "x": "AA"}, {"kty": "oct", "k": "c2VjcmV0"},
+            ]}}]},
+        }))
+        .unwrap();
+        let secrets = Secrets::take_from(&mut document);
+        let text = serde_json::to_string(&document).unwrap();
+        assert!(text.contains("secret:jwt/corp/1") && !text.contains("c2VjcmV0"));
+        assert_eq!(secrets.resolve("secret:jwt/corp/1"), Some("c2VjcmV0"));
+        assert_eq!(secrets.resolve("jwt/corp/1"), None);
+        assert!(!format!("{secrets:?} {document:?}").contains("c2VjcmV0"));
+        assert_eq!(Secrets::from_bytes(&secrets.to_bytes()), Ok(secrets));
+        assert!(Secrets::take_from(&mut document).is_empty());
+        assert!(!Secrets::from_bytes(b"{\"a\": c2VjcmV0}").unwrap_err().contains("c2V"));
     }
 }

@@ -96,7 +96,13 @@ fn fields(text: &mut String, schema: &Value, named: &mut Vec<String>) {
     for (name, field) in properties {
         let star = if required.contains(&&Value::from(name.as_str())) { "\\*" } else { "" };
         let meaning = field["description"].as_str().unwrap_or_else(|| panic!("{name} has no description"));
-        writeln!(text, "| `{name}`{star} | {} | {} |", kind(field, named), meaning.replace('|', "\\|").replace('\n', " ")).unwrap();
+        writeln!(
+            text,
+            "| `{name}`{star} | {} | {} |",
+            kind(field, named),
+            meaning.replace('|', "\\|").replace('\n', " ")
+        )
+        .unwrap();
     }
 }
 

@@ -228,7 +228,7 @@ fn hold(boundary: &Boundary, registration: &Registration, route: &Route) -> Resu
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
 
     #[test]
     fn a_route_is_within_its_boundary(registration in registrations(), defaults in policies(), overrides in policies()) {

@@ -78,3 +78,68 @@ fn a_boundary_is_read_from_both_formats() {
     assert_eq!(from_yaml, from_json);
     document::<BoundaryDocument>(&from_json, schema::boundary()).unwrap();
 }
+
+#[test]
+fn words_stay_words_and_numbers_numbers() {
+    let text = "a: yes\nb: on\nc: No\nd: y\ne: true\nf: 2026-12-31\ng: 12:30:00\nh: !!str 5\ni: 0o17\nj: \"7\"\n";
+    let expected = serde_json::json!({
+        "a": "yes", "b": "on", "c": "No", "d": "y", "e": true, "f": "2026-12-31", "g": "12:30:00", "h": "5", "i": 15,
+        "j": "7",
+    });
+    for text in
+        [text.to_owned(), text.replace('\n', "\r\n"), format!("\u{feff}{text}"), format!("---\n{text}...\n---\n")]
+    {
+        assert_eq!(values(&text).unwrap(), [expected.clone()], "{text:?}");
+    }
+    assert_eq!(values("\u{feff}{\"a\": 1}\n").unwrap(), [serde_json::json!({"a": 1})]);
+}
+
+#[test]
+fn references_cannot_make_a_small_file_large() {
+    use std::fmt::Write as _;
+    let mut laughs = String::from("a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
+    for level in 1..10 {
+        let before = format!("*a{}", level - 1);
+        writeln!(laughs, "a{level}: &a{level} [{}]", vec![before; 10].join(", ")).unwrap();
+    }
+    let many = format!("a: &a [{}]\nb: [{}]\n", vec!["x"; 200].join(", "), vec!["*a"; 900].join(", "));
+    let chain: String = (0..2_000).map(|n| format!("a{n}: &a{n} x\n")).collect();
+    for text in [laughs, many, chain] {
+        let started = std::time::Instant::now();
+        let problem = values(&text).unwrap_err();
+        assert_eq!(problem.kind, ProblemKind::Limit, "{problem}");
+        assert!(started.elapsed().as_secs() < 10);
+    }
+    assert_eq!(values("a: &x [1]\nb: *x\n").unwrap(), [serde_json::json!({"a": [1], "b": [1]})]);
+}
+
+#[test]
+fn what_has_a_second_reading_is_refused_with_its_line() {
+    for (text, expected) in [
+        ("x: &x {a: 1}\ny:\n  <<: *x\n", "line 3, column 3: a merge key"),
+        ("a: !!set {x, y}\n", "line 1, column 10: the tag \"!!set\""),
+        ("a: 1\nb: .nan\n", "line 2, column 4: \".nan\" is no finite number"),
+        ("a: 1e999\n", "line 1, column 4: \"1e999\" is no finite number"),
+        ("{\"a\": 1e999}", "line 1, column 11: number out of range"),
+        ("? {a: 1}\n: b\n", "line 1, column 3: a key is a list or a mapping"),
+        ("~: b\n", "line 1, column 1: a key is empty"),
+        ("a: 1\na: 2\n", "line 2, column 1: the key \"a\" is given twice"),
+        ("{\"a\": 1,\n\"a\": 2}", "line 2, column 3: the key \"a\" is given twice"),
+        ("hosts: [*.example.com]\n", "line 1, column 9: a text that begins with *"),
+        ("a:\n\t- b\n", "line 2, column 2: tabs"),
+    ] {
+        let problem = values(text).unwrap_err();
+        assert!(problem.message.contains(expected) && problem.hint.is_some(), "{text}: {problem}");
+    }
+    // A tag must not turn what is written into another text.
+    assert_eq!(values("a: !!binary aGVsbG8=\n").unwrap(), [serde_json::json!({"a": "aGVsbG8="})]);
+}
+
+#[test]
+fn a_long_list_of_registrations_fits() {
+    let one = "- {root: /a, name: b, owner: c, destination: {url: https://a.example.com}}\n";
+    assert_eq!(values(&one.repeat(30_000)).unwrap()[0].as_array().unwrap().len(), 30_000);
+    assert_eq!(values(&"---\na: 1\n".repeat(3_000)).unwrap().len(), 3_000);
+    let scalar = format!("a: \"{}\"\n", "x".repeat(4 * 1024 * 1024));
+    assert_eq!(values(&scalar).unwrap().len(), 1);
+}

@@ -97,7 +97,12 @@ fn json_fault(error: &serde_json::Error) -> Problem {
 fn yaml_fault(error: &YamlError) -> Problem {
     let (line, column) = error.location().map_or((0, 0), |place| (place.line(), place.column()));
     let told = |message: &str, hint: &str| located(line, column, message).hint(hint);
-    match error.without_snippet() {
+    let error = match error.without_snippet() {
+        // Seen through a reference.
+        YamlError::AliasError { error, .. } => error.without_snippet(),
+        other => other,
+    };
+    match error {
         YamlError::DuplicateMappingKey { key, .. } => {
             let key = key.as_deref().map_or_else(|| "a key".to_owned(), |key| format!("the key {}", shown(key)));
             told(&format!("{key} is given twice"), "keep one of the two")
