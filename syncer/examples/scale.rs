@@ -33,7 +33,7 @@ fn main() {
     assert!(first == again);
     let mut one_bad = items;
     one_bad[count / 2] =
-        Item::readable("bad", json!({"root": format!("/team{:03}/service{}", count / 2 % 500, count / 2)}));
+        Item::readable("bad", &json!({"root": format!("/team{:03}/service{}", count / 2 % 500, count / 2)}));
     timed("translate, one turned bad", || step(&boundary, &one_bad, Some(&first), 2));
     // Everybody claims the same: the worst for conflicts.
     let crowd: Vec<Item> = (0..count).map(|index| named("/same", &format!("n{index}"), index)).collect();
@@ -56,7 +56,7 @@ fn named(root: &str, name: &str, index: usize) -> Item {
         "match": {"methods": ["GET", "POST"], "hosts": ["api.example.com"]},
         "destination": {"url": format!("https://s{index}.apis.internal.example.com/prod")},
     });
-    Item::readable(format!("{root}#{name}"), value)
+    Item::readable(&format!("{root}#{name}"), &value)
 }
 
 fn step(boundary: &Boundary, items: &[Item], previous: Option<&Content>, generation: u64) -> Content {
@@ -68,7 +68,7 @@ fn step(boundary: &Boundary, items: &[Item], previous: Option<&Content>, generat
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let began = Instant::now();
     let result = work();
-    println!("{what}: {:.0?}", began.elapsed());
+    println!("{what}: {} ms", began.elapsed().as_millis());
     result
 }
 

@@ -92,8 +92,8 @@ async fn apply_one(
     let read = store.read(entry).await.map_err(|error| error.to_string())?;
     let owner = fields.get("owner").and_then(Value::as_str).unwrap_or_default().to_owned();
     if let Some(item) = &read {
-        fields.insert("version".to_owned(), item.value.get("version").cloned().unwrap_or(json!(0)));
-        if same_but_version(&item.value, &fields) {
+        fields.insert("version".to_owned(), item.value().get("version").cloned().unwrap_or(json!(0)));
+        if same_but_version(&item.value(), &fields) {
             return Ok(("unchanged", item.version()));
         }
     }
@@ -119,7 +119,7 @@ fn same_but_version(stored: &Value, fields: &Map<String, Value>) -> bool {
 }
 
 fn who_holds(item: &Item, owner: &str) -> String {
-    match item.owner() {
+    match item.owner().as_deref() {
         Some(other) if other != owner => format!(
             "it is held by {other} (version {}), not by {owner}; ask them to take it back, or choose another root or name",
             item.version()
@@ -189,14 +189,14 @@ async fn get(store: &Store, entry: &Entry, admin: Option<&str>, format: Format) 
     };
     match format {
         Format::Json => {
-            let mut shown = json!({ "id": entry.id(), "registration": item.value });
+            let mut shown = json!({ "id": entry.id(), "registration": item.value() });
             if let Some(known) = conditions {
                 shown["conditions"] = known;
             }
             print(&serde_json::to_string_pretty(&shown).unwrap_or_default());
         }
         Format::Text => {
-            print(&serde_json::to_string_pretty(&item.value).unwrap_or_default());
+            print(&serde_json::to_string_pretty(&item.value()).unwrap_or_default());
             for problem in &item.problems {
                 print(&format!("problem: {problem}"));
             }
@@ -227,19 +227,24 @@ fn escaped(text: &str) -> String {
 
 async fn list(store: &Store, owner: Option<&str>, format: Format) -> Result<(), Failure> {
     let items = store.list().await.map_err(|error| Failure::found(error.to_string()))?;
-    let wanted: Vec<&Item> = items.iter().filter(|item| owner.is_none() || item.owner() == owner).collect();
+    let wanted: Vec<&Item> = items.iter().filter(|item| owner.is_none() || item.owner().as_deref() == owner).collect();
     match format {
         Format::Json => {
             let lines: Vec<Value> = wanted
                 .iter()
-                .map(|item| json!({ "id": item.id(), "owner": item.owner(), "version": item.version(), "registration": item.value }))
+                .map(|item| json!({ "id": item.id(), "owner": item.owner(), "version": item.version(), "registration": item.value() }))
                 .collect();
             print(&serde_json::to_string_pretty(&lines).unwrap_or_default());
         }
         Format::Text => {
             let widest = wanted.iter().map(|item| item.id().chars().count()).max().unwrap_or(0).min(limits::ID_CHARS);
             for item in wanted {
-                print(&format!("{:widest$}  {}  version {}", item.id(), item.owner().unwrap_or("-"), item.version()));
+                print(&format!(
+                    "{:widest$}  {}  version {}",
+                    item.id(),
+                    item.owner().as_deref().unwrap_or("-"),
+                    item.version()
+                ));
             }
         }
     }

@@ -15,9 +15,7 @@ use crate::item::Item;
 pub(super) fn item(attributes: &HashMap<String, AttributeValue>) -> Item {
     let mut problems = Vec::new();
     let value = object(attributes, "", 0, &mut problems);
-    let mut item = Item { origin: key_text(attributes), value, problems, opaque: false }.bounded();
-    item.problems.sort();
-    item
+    Item::with_problems(&key_text(attributes), &value, problems)
 }
 
 /// The key of an item or a scan, as text.
@@ -114,7 +112,7 @@ mod tests {
         let document = json!({"root": "/a", "version": 7, "list": [1, -2, "x", true], "map": {"a": {"b": "c"}}});
         let Value::Object(fields) = &document else { panic!() };
         let back = item(&fields_of(fields));
-        assert_eq!((back.value, back.problems), (document, Vec::new()));
+        assert_eq!((back.value(), back.problems), (document, Vec::new()));
     }
 
     #[test]

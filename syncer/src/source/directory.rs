@@ -157,5 +157,5 @@ fn entries(documents: Vec<Value>, name: &str) -> Vec<Item> {
         .collect();
     let single = values.len() == 1;
     let place = |index: usize| if single { name.to_owned() } else { format!("{name}#{index:06}") };
-    values.into_iter().enumerate().map(|(index, value)| Item::readable(place(index), value)).collect()
+    values.into_iter().enumerate().map(|(index, value)| Item::readable(&place(index), &value)).collect()
 }

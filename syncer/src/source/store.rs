@@ -154,9 +154,9 @@ fn put_file(
     let path = match find(directory, entry)? {
         None => free_name(directory, entry),
         Some(found) => {
-            let same = read.is_some_and(|read| read.value == found.item.value);
+            let same = read.is_some_and(|read| read.value() == found.item.value());
             let owner = fields.get("owner").and_then(Value::as_str);
-            if !same || found.item.owner() != owner {
+            if !same || found.item.owner().as_deref() != owner {
                 return Err(WriteError::Stands(Box::new(found.item)));
             }
             if !found.alone {
@@ -178,7 +178,7 @@ fn put_file(
 fn delete_file(directory: &Path, entry: &Entry, owner: &str) -> Result<(), WriteError> {
     let _lock = lock(directory)?;
     let found = find(directory, entry)?.ok_or(WriteError::Absent)?;
-    if found.item.owner() != Some(owner) {
+    if found.item.owner().as_deref() != Some(owner) {
         return Err(WriteError::Stands(Box::new(found.item)));
     }
     if !found.alone {
@@ -236,7 +236,7 @@ mod tests {
         assert!(store.read(&entry).await.unwrap().is_none());
         store.put(&entry, &fields("me", 1), None).await.unwrap();
         let read = store.read(&entry).await.unwrap().unwrap();
-        assert_eq!((read.origin.as_str(), read.version()), ("a-b.default.json", 1));
+        assert_eq!((&*read.origin, read.version()), ("a-b.default.json", 1));
         store.put(&entry, &fields("me", 2), Some(&read)).await.unwrap();
         // What was read before is not what stands any more.
         assert!(matches!(store.put(&entry, &fields("me", 3), Some(&read)).await, Err(WriteError::Stands(_))));

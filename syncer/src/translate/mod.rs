@@ -79,7 +79,7 @@ pub fn reapply(input: &Input<'_>, previous: &Content) -> Content {
             Ok(granted) => outcome.routes.push(again(route, granted)),
             Err(refusals) => {
                 let value = serde_json::to_value(&registration).unwrap_or_default();
-                let item = Item::readable(route.id.clone(), value);
+                let item = Item::readable(&route.id, &value);
                 outcome.refused.push(settle::refused(input, &item, &refusals));
             }
         }
@@ -180,7 +180,7 @@ fn judge(input: &Input<'_>, item: &Item) -> (String, Result<Route, Vec<Refusal>>
     if !item.problems.is_empty() {
         return (item.id(), Err(item.problems.iter().cloned().map(Refusal::from).collect()));
     }
-    match parse::document::<Registration>(&item.value, schema::registration()) {
+    match parse::document::<Registration>(&item.value(), schema::registration()) {
         Ok(registration) => {
             (registration.id().to_string(), grant(input.boundary, &registration, input.rules, input.now))
         }

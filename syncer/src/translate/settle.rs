@@ -22,7 +22,7 @@ pub(super) fn one_id(input: &Input<'_>, past: &Past<'_>, same: &mut [Judged<'_>]
     for judged in same.iter_mut() {
         match judged.verdict.take_if(|verdict| verdict.is_ok()) {
             Some(Ok(mut route)) if taken_by.is_none() => {
-                taken_by = Some(judged.item.origin.clone());
+                taken_by = Some(judged.item.origin.to_string());
                 route.conditions = vec![
                     holds(Reason::Accepted, route.origin.version, input.now),
                     holds(Reason::ResolvedRefs, route.origin.version, input.now),
@@ -47,7 +47,7 @@ pub(super) fn one_id(input: &Input<'_>, past: &Past<'_>, same: &mut [Judged<'_>]
         let older = if taken_by.is_none() { older_form(input, past, judged, &refusals) } else { Older::None };
         match older {
             Older::Served(route) => {
-                taken_by = Some(judged.item.origin.clone());
+                taken_by = Some(judged.item.origin.to_string());
                 outcome.routes.push(*route);
             }
             Older::TooLong(refusal) => {
@@ -149,8 +149,8 @@ pub(super) fn keep_unseen(input: &Input<'_>, past: &Past<'_>, items: &[Item], ou
 pub(super) fn refused(input: &Input<'_>, item: &Item, refusals: &[Refusal]) -> Refused {
     let version = item.version();
     let conditions = refusals.iter().take(limits::CONDITIONS).map(|one| denies(one, version, input.now)).collect();
-    let owner = item.owner().filter(|owner| owner.len() <= 128).map(redact::text);
-    Refused { id: item.id(), owner, registration: redact::shown(&item.value), conditions }
+    let owner = item.owner().filter(|owner| owner.len() <= 128).map(|owner| redact::text(&owner));
+    Refused { id: item.id(), owner, registration: redact::shown(&item.value()), conditions }
 }
 
 /// A registration that loses all it claims is a line as well.

@@ -21,7 +21,7 @@ fn boundary(text: &str) -> Boundary {
 
 fn items(text: &str) -> Vec<Item> {
     let values = parse::values(text).unwrap();
-    values.into_iter().enumerate().map(|(index, value)| Item::readable(format!("{index:04}"), value)).collect()
+    values.into_iter().enumerate().map(|(index, value)| Item::readable(&format!("{index:04}"), &value)).collect()
 }
 
 fn rules() -> Rules {

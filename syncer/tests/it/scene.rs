@@ -36,7 +36,7 @@ pub(crate) fn boundary(value: &Value) -> Boundary {
 }
 
 pub(crate) fn items(values: impl IntoIterator<Item = Value>) -> Vec<Item> {
-    values.into_iter().enumerate().map(|(index, value)| Item::readable(format!("item {index:06}"), value)).collect()
+    values.into_iter().enumerate().map(|(index, value)| Item::readable(&format!("item {index:06}"), &value)).collect()
 }
 
 pub(crate) fn good(root: &str) -> Value {

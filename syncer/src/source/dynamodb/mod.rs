@@ -155,7 +155,7 @@ pub(super) async fn scan(client: &Client, table: &str) -> Result<Vec<Item>, Sour
 /// A page that came twice shows in keys that stand twice, which a table cannot have.
 fn complete(items: Vec<Item>, table: &str) -> Result<Vec<Item>, SourceError> {
     let mut origins = HashSet::with_capacity(items.len());
-    match items.iter().find(|item| !origins.insert(item.origin.as_str())) {
+    match items.iter().find(|item| !origins.insert(&*item.origin)) {
         None => Ok(items),
         Some(twice) => Err(SourceError::new(
             FailureReason::Invalid,

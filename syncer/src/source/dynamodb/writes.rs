@@ -135,7 +135,8 @@ impl Condition {
         condition.names.insert("#root".to_owned(), "root".to_owned());
         condition.names.insert("#version".to_owned(), "version".to_owned());
         // An entry that somebody put without a version is taken as it is.
-        let version = read.and_then(|item| item.value.get("version"));
+        let value = read.map(Item::value).unwrap_or_default();
+        let version = value.get("version");
         let same_version = match version {
             None if read.is_some() => "attribute_not_exists(#version)",
             None => {
