@@ -52,8 +52,8 @@ fn twenty_slow_requests_in_flight_all_end_well_and_then_the_router_ends_by_itsel
         })
         .collect();
     scene.gate.until_waiting(20);
-    router.signal("TERM");
     let began = Instant::now();
+    router.signal("TERM");
     eventually("/readyz to fail", || (router.admin("/readyz").status == 503).then_some(()));
     assert!(began.elapsed() < Duration::from_millis(500), "/readyz failed only after {:?}", began.elapsed());
 
@@ -122,8 +122,8 @@ fn idle_kept_connections_are_closed_and_keep_nobody_waiting() {
         assert_eq!(client.send(&Request::new("GET", "/quick")).status, 200);
     }
     let mut unused = router.client();
-    router.signal("TERM");
     let began = Instant::now();
+    router.signal("TERM");
     assert!(kept.iter_mut().all(Client::is_closed));
     assert!(unused.is_closed());
     assert_eq!(router.wait(PATIENCE).code(), Some(0));
@@ -137,8 +137,8 @@ fn a_request_that_never_ends_is_cut_at_the_deadline_and_logged() {
     let mut client = router.client();
     client.write(&Request::new("GET", "/slow/for-ever").bytes()).unwrap();
     scene.gate.until_waiting(1);
-    router.signal("TERM");
     let began = Instant::now();
+    router.signal("TERM");
     assert!(client.read(false).is_err(), "an answer that nobody gave");
     let status = router.wait(PATIENCE);
     let took = began.elapsed();
