@@ -519,7 +519,7 @@ fn no_aws_package_is_built_into_the_router_and_no_runtime_into_config() {
     let found: Vec<&String> = router.iter().filter(|name| is_aws(name)).collect();
     assert!(found.is_empty(), "the router holds {found:?}");
     // The same question finds them where they belong.
-    assert!(tree("postern-syncer").iter().any(|name| is_aws(name)));
+    assert!(tree("postern-syncer").iter().any(is_aws));
     let config = tree("postern-config");
     let runtimes = ["tokio", "hyper", "rustls", "aws-lc-rs", "reqwest"];
     let found: Vec<&String> = config.iter().filter(|name| is_aws(name) || runtimes.contains(&name.as_str())).collect();
