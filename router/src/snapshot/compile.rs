@@ -175,10 +175,15 @@ impl<'b> Compiler<'b> {
         }
         let dial = entry.dial.as_ref().unwrap_or(&url.host);
         let networks: Vec<String> = entry.addresses.iter().map(ToString::to_string).collect();
+        // A host that the registration names is sent as it stands there: a client may have signed for it.
+        let host = match url.port == url.scheme.default_port() || target.host != url.host {
+            true => target.host.to_string(),
+            false => format!("{}:{}", target.host, url.port),
+        };
         // Everything that a connection depends on stands in the key: two targets share one only when all of
         // it is the same.
         let key: Arc<str> = format!(
-            "{}://{dial}:{}|{}|{:?}|{}",
+            "{}://{dial}:{}|{}|{host}|{:?}|{}",
             url.scheme.as_str(),
             url.port,
             target.host,
@@ -189,10 +194,6 @@ impl<'b> Compiler<'b> {
         if let Some(known) = self.destinations.get(&key) {
             return Ok(Arc::clone(known));
         }
-        let host = match url.port == url.scheme.default_port() {
-            true => target.host.to_string(),
-            false => format!("{}:{}", target.host, url.port),
-        };
         let destination = Arc::new(Destination::new(DestinationParts {
             key: Arc::clone(&key),
             name: self.shared(entry.name.as_str()),
