@@ -12,6 +12,7 @@ mod matching;
 mod operations;
 mod poison;
 mod reloading;
+mod signatures;
 mod stores;
 mod tidy;
 mod timeouts;
