@@ -11,6 +11,7 @@ mod limits;
 mod matching;
 mod operations;
 mod poison;
+mod readme;
 mod reloading;
 mod signatures;
 mod stores;

@@ -91,13 +91,17 @@ fn the_readmes_commands_do_what_it_says() {
         ("target/debug/postern-router explain", 0, "/orders#default answers"),
     ];
     for line in commands.iter().filter(|line| !line.starts_with("make")) {
-        let (_, code, words) = expected.iter().find(|(start, ..)| line.starts_with(start)).unwrap_or_else(|| panic!("{line}"));
+        let (_, code, words) =
+            expected.iter().find(|(start, ..)| line.starts_with(start)).unwrap_or_else(|| panic!("{line}"));
         if line.contains("check") {
             // The typo that the README asks for; what is served stays.
             assert_eq!(shell("sed -i s/^destinations:/destinatons:/ .demo/boundary.yaml").0, 0);
         }
         let (found, text) = shell(line);
-        assert!(found == *code && text.contains(&words.replace("\\\"", "\"")), "{line}\nended with {found} and said\n{text}");
+        assert!(
+            found == *code && text.contains(&words.replace("\\\"", "\"")),
+            "{line}\nended with {found} and said\n{text}"
+        );
     }
     let (_, text) = shell("curl -s http://localhost:8080/orders/42");
     assert!(text.contains("\"api\": \"invoices\""), "a typo in the boundary changed what is served: {text}");
