@@ -1,13 +1,13 @@
 //! The main job against the real wire protocols of both stores: seeded by the script that docker-compose runs,
 //! merged by the syncer's binary, served by the router's.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use postern_tests::{
-    Client, Emulator, Origin, Output, Received, Reply, Request, Router, Stores, Syncer, boundary_with, eventually,
-    eventually_within, registration, run,
+    Emulator, Front, Origin, Output, Request, Router, Stores, Syncer, aws_error, boundary_with, eventually,
+    eventually_within, is_call, registration, run,
 };
 use serde_json::Value;
 
@@ -329,7 +329,8 @@ fn a_scan_of_several_pages_counts_whole_or_not_at_all() {
         ("a page that is too soon", 400, "ProvisionedThroughputExceededException", "throttled"),
     ] {
         front.fail(move |request| {
-            let second = is(request, "Scan") && String::from_utf8_lossy(&request.body).contains("ExclusiveStartKey");
+            let second =
+                is_call(request, "Scan") && String::from_utf8_lossy(&request.body).contains("ExclusiveStartKey");
             second.then(|| aws_error(code, kind))
         });
         // Everything is another: what came on the first page is thrown away with the second.
@@ -358,7 +359,7 @@ fn a_scan_during_which_the_table_moved_is_taken_again() {
     let (counted, port) = (Arc::clone(&moves), origin.port());
     let scans = front.calls("Scan");
     front.after(move |request| {
-        if is(request, "Scan") && counted.fetch_add(1, Ordering::SeqCst) < 2 {
+        if is_call(request, "Scan") && counted.fetch_add(1, Ordering::SeqCst) < 2 {
             let number = counted.load(Ordering::SeqCst);
             assert_eq!(writer.apply(&registration(&format!("/moved{number}"), port, "")).code, 0);
         }
@@ -456,7 +457,7 @@ fn a_writer_that_read_an_older_version_is_refused() {
     // Between its read and its write another pipeline of the same team writes.
     let (writer, once) = (stores.through(&Emulator::shared().endpoint()), AtomicUsize::new(0));
     front.fail(move |request| {
-        if is(request, "TransactWriteItems") && once.fetch_add(1, Ordering::SeqCst) == 0 {
+        if is_call(request, "TransactWriteItems") && once.fetch_add(1, Ordering::SeqCst) == 0 {
             assert_eq!(writer.apply(&registration("/orders", 2, "")).code, 0);
         }
         None
@@ -604,87 +605,4 @@ fn fill(stores: &Stores, port: u16, count: usize, mark: &str) {
          dynamodb.update_item(TableName=table, Key={{'root': {{'S': '#registry'}}, 'name': {{'S': '#'}}}},\n\
          \x20   UpdateExpression='ADD version :one', ExpressionAttributeValues={{':one': {{'N': '1'}}}})"
     ));
-}
-
-type Fault = Box<dyn Fn(&Received) -> Option<Reply> + Send>;
-type After = Box<dyn Fn(&Received) + Send>;
-
-/// Stands between the syncer and the emulator, counts what is asked, and fails as it is told.
-struct Front {
-    origin: Origin,
-    calls: Arc<Mutex<Vec<String>>>,
-    fault: Arc<Mutex<Option<Fault>>>,
-    after: Arc<Mutex<Option<After>>>,
-}
-
-impl Front {
-    fn new() -> Self {
-        let calls: Arc<Mutex<Vec<String>>> = Arc::default();
-        let fault: Arc<Mutex<Option<Fault>>> = Arc::default();
-        let after: Arc<Mutex<Option<After>>> = Arc::default();
-        let (log, failing, afterwards) = (Arc::clone(&calls), Arc::clone(&fault), Arc::clone(&after));
-        let emulator = Emulator::shared().address();
-        let origin = Origin::start(move |request| {
-            let operation = request.header("x-amz-target").map(|target| target.rsplit('.').next().unwrap());
-            log.lock().unwrap().push(operation.unwrap_or(&request.method).to_owned());
-            if let Some(reply) = failing.lock().unwrap().as_ref().and_then(|fault| fault(request)) {
-                return reply;
-            }
-            let mut asked = Request::to_host(&request.method, "emulator", &request.target);
-            for (name, value) in &request.headers {
-                if !["host", "content-length", "connection"].contains(&&*name.to_ascii_lowercase()) {
-                    asked = asked.header(name, value);
-                }
-            }
-            let asked = if request.body.is_empty() { asked } else { asked.body(request.body.clone()) };
-            let answer = Client::connect(emulator).send(&asked);
-            if answer.status == 304 {
-                log.lock().unwrap().push("304".to_owned());
-            }
-            if let Some(after) = afterwards.lock().unwrap().as_ref() {
-                after(request);
-            }
-            let mut head = format!("HTTP/1.1 {} x\r\n", answer.status);
-            for (name, value) in &answer.headers {
-                if !["content-length", "transfer-encoding", "connection"].contains(&&**name) {
-                    head.push_str(&format!("{name}: {value}\r\n"));
-                }
-            }
-            head.push_str(&format!("content-length: {}\r\n\r\n", answer.body.len()));
-            Reply::Raw([head.into_bytes(), answer.body].concat())
-        });
-        Self { origin, calls, fault, after }
-    }
-
-    fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.origin.port())
-    }
-
-    /// How often that was asked: an operation of DynamoDB, or a method of S3.
-    fn calls(&self, operation: &str) -> usize {
-        self.calls.lock().unwrap().iter().filter(|one| *one == operation).count()
-    }
-
-    fn fail(&self, fault: impl Fn(&Received) -> Option<Reply> + Send + 'static) {
-        *self.fault.lock().unwrap() = Some(Box::new(fault));
-    }
-
-    fn heal(&self) {
-        *self.fault.lock().unwrap() = None;
-    }
-
-    /// Runs behind each call that went through, before it is answered.
-    fn after(&self, after: impl Fn(&Received) + Send + 'static) {
-        *self.after.lock().unwrap() = Some(Box::new(after));
-    }
-}
-
-fn is(request: &Received, operation: &str) -> bool {
-    request.header("x-amz-target").is_some_and(|target| target.ends_with(&format!(".{operation}")))
-}
-
-fn aws_error(status: u16, kind: &str) -> Reply {
-    let body = format!("{{\"__type\": \"com.amazonaws.dynamodb.v20120810#{kind}\", \"message\": \"as told\"}}");
-    let head = "content-type: application/x-amz-json-1.0\r\n";
-    Reply::Raw(format!("HTTP/1.1 {status} x\r\n{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes())
 }
