@@ -209,7 +209,9 @@ fn a_rename_of_ten_thousand_routes_is_served_soon() {
         let read = router.metric("postern_config_read_seconds");
         let compile = router.metric("postern_config_compile_seconds");
         eprintln!("of the last: {:.1} ms reading and checking, {:.1} ms compiling", read * 1e3, compile * 1e3);
-        assert!(worst <= POLL, "{worst:?}");
+        // Generous without optimisation, beside other tests: the figure is in docs/measurements.md.
+        let bound = if cfg!(debug_assertions) { 3 * POLL } else { POLL };
+        assert!(worst <= bound, "{worst:?}");
     }
 }
 
