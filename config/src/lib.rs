@@ -1,7 +1,7 @@
 //! What both processes agree on: the documents people write, the checks they must pass, and the
 //! merged file that is all that travels between the syncer and the router.
 //!
-//! Owns: the wire form of [`document::Boundary`] and [`document::Registration`], the leaf values
+//! Owns: the wire form of [`document::BoundaryDocument`] and [`document::Registration`], the leaf values
 //! that cannot hold anything bad ([`value`]), the checks ([`check`]), the merged file ([`merged`])
 //! and the bounded, atomic way of reading and replacing it ([`mod@file`]).
 //!
