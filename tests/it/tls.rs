@@ -121,7 +121,7 @@ fn an_execute_api_wildcard_certificate_behind_a_private_zone_name_is_accepted_fo
     // Dialled is the private name; asked for, verified and sent is the API's.
     assert_eq!(dns.asked(), [PRIVATE]);
     assert_eq!(origin.asked(), [API]);
-    assert_eq!(origin.origin().last().header("host"), Some(&*format!("{API}:{port}")));
+    assert_eq!(origin.origin().last().header("host"), Some(API));
 }
 
 #[test]
