@@ -13,6 +13,7 @@ mod operations;
 mod poison;
 mod readme;
 mod reloading;
+mod scale;
 mod signatures;
 mod stores;
 mod tidy;
