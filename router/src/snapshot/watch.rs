@@ -65,12 +65,19 @@ impl FileWatch {
     pub(crate) fn run(self, wakes: &Receiver<Wake>, waker: &Sender<Wake>) {
         let mut seen = Seen::default();
         let mut watch = DirectoryWatch::default();
-        self.boot();
+        let mut first = true;
+        self.recover(self.said_generation());
         loop {
             if self.events {
                 watch.keep(self.directory(), waker);
             }
             self.look(&mut seen);
+            if std::mem::take(&mut first) && self.store.live().is_none() {
+                self.recover(0);
+                // Judged once more, now beside what is served.
+                seen = Seen::default();
+                self.look(&mut seen);
+            }
             match wakes.recv_timeout(self.poll) {
                 Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Wake::Event) => {
@@ -93,19 +100,36 @@ impl FileWatch {
         }
     }
 
-    /// Before the first look: when the newest generation of the history is newer than the file, or the file is
-    /// bad, the history's is served. So a restart never goes back.
-    fn boot(&self) {
-        let standing = self.read(&self.path).map_or(0, |(reading, _)| reading.header.generation);
+    /// Serves the newest good generation of the history, when it is newer than `standing`. So a restart never goes
+    /// back, and a bad file does not leave it with nothing.
+    fn recover(&self, standing: u64) {
         for path in self.history().into_iter().take(limits::HISTORY) {
             if generation_of(&path).is_none_or(|generation| generation <= standing) {
                 return;
             }
             if let Ok((reading, _)) = self.read(&path) {
-                tracing::warn!(path = %path.display(), "the merged file is missing, bad or older: serving the newest good generation of the history");
+                tracing::warn!(
+                    path = %path.display(),
+                    "the merged file is missing, bad or older: serving the newest good generation of the history"
+                );
                 return self.bring_into_use(reading, Instant::now());
             }
         }
+    }
+
+    /// The generation that the file says it is, unverified: enough to tell whether the history has a newer one
+    /// without reading a large file twice.
+    fn said_generation(&self) -> u64 {
+        let mut head = [0; 512];
+        let read = std::fs::metadata(&self.path)
+            .ok()
+            .filter(std::fs::Metadata::is_file)
+            .and_then(|_| std::fs::File::open(&self.path).ok())
+            .and_then(|mut file| std::io::Read::read(&mut file, &mut head).ok());
+        let head = String::from_utf8_lossy(&head[..read.unwrap_or(0)]);
+        let number =
+            head.split_once("\"generation\": ").and_then(|(_, rest)| rest.split([',', '\n']).next()?.parse().ok());
+        number.unwrap_or(0)
     }
 
     /// The kept generations, the newest first.
