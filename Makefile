@@ -26,6 +26,8 @@ lint: ## clippy, warnings are errors
 
 # Binaries and tests in one go: built apart, cargo would unify features differently and compile much of the tree twice.
 build: ## the binaries and the tests, as `make unit` runs them
+	@# As `make demo` builds them first: the test that runs it shall not compile beside tests that look at a clock.
+	cargo build --locked -p postern-router -p postern-syncer
 	cargo build --workspace --bins --tests --locked
 
 unit: build emulator ## all Rust tests
