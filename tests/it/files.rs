@@ -343,7 +343,9 @@ impl Served {
         assert!(!rejected["message"].as_str().unwrap().is_empty());
         let name = format!("postern_config_load_failures_total{{reason=\"{reason}\"}}");
         assert!(self.router.metric(&name) >= 1.0, "{name}");
-        assert!(self.router.diagnostics().contains(&format!("\"reason\":\"{reason}\"")), "{reason} is not in the log");
+        // The log comes through a pipe, so it may come a moment after the answer.
+        let line = format!("\"reason\":\"{reason}\"");
+        eventually("the reason in the log", || self.router.diagnostics().contains(&line).then_some(()));
     }
 
     /// A good file goes live after whatever was there.
