@@ -4,11 +4,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use http::header::HOST;
-use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request};
+use std::rc::Rc;
+
 use serde::Serialize;
 
+use crate::http1::{Framing, RequestHead};
 use crate::pipeline::{choose, outbound};
 use crate::reject::Rejection;
 use crate::snapshot::Snapshot;
@@ -20,7 +20,7 @@ use crate::stage::identify::{Arrival, RequestId, Trust, identify};
 
 /// A request as it is asked about.
 pub(crate) struct Asked {
-    head: Parts,
+    head: RequestHead,
     tls: bool,
 }
 
@@ -84,19 +84,26 @@ impl Asked {
         let at = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(at);
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
-        let request = Request::builder().method(method).uri(target).body(()).map_err(|_| bad())?;
-        let (mut head, ()) = request.into_parts();
-        head.headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| bad())?);
-        for text in headers {
-            let bad = || AskError::Header(text.clone());
-            let (name, value) = text.split_once(':').ok_or_else(bad)?;
-            let name: HeaderName = name.trim().parse().map_err(|_| bad())?;
-            let value = HeaderValue::from_str(value.trim()).map_err(|_| bad())?;
-            match name == HOST {
-                true => drop(head.headers.insert(name, value)),
-                false => drop(head.headers.append(name, value)),
+        let mut text = format!("{method} {target} HTTP/1.1\r\n");
+        let mut host = authority;
+        for header in headers {
+            let bad = || AskError::Header(header.clone());
+            let (name, value) = header.split_once(':').ok_or_else(bad)?;
+            let (name, value) = (name.trim(), value.trim());
+            if name.is_empty() || value.contains(['\r', '\n']) {
+                return Err(bad());
+            }
+            match name.eq_ignore_ascii_case("host") {
+                true => host = value,
+                false => text.push_str(&format!("{name}: {value}\r\n")),
             }
         }
+        text.push_str(&format!("host: {host}\r\n\r\n"));
+        // The same codec as serving; what it refuses of a line that was put together here is the line or a header.
+        let head = RequestHead::parse(text.as_bytes()).map_err(|flaw| match (flaw, headers) {
+            (crate::http1::Flaw::Field, [header, ..]) => AskError::Header(header.clone()),
+            _ => bad(),
+        })?;
         Ok(Self { head, tls })
     }
 }
@@ -125,7 +132,7 @@ pub(crate) fn explain(snapshot: &Snapshot, asked: Asked, now: i64) -> Explanatio
 fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanation) -> Result<(), Rejection> {
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let arrival = Arrival { peer, tls: asked.tls };
-    let request = identify(asked.head, arrival, &Trust::default(), RequestId::new(0))?;
+    let request = identify(Rc::new(asked.head), arrival, &Trust::default(), RequestId::new(0))?;
     explanation.step("identify", format!("host {}, path {}", request.host, request.path));
 
     let mut passed = Vec::new();
@@ -139,7 +146,7 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     explanation.route = Some(route.id.to_string());
     explanation.step("match", format!("{} answers, of {}", route.id, route.owner));
 
-    let principal = match authenticate(&route.ways, &request.head.headers, request.head.uri.query(), now)? {
+    let principal = match authenticate(&route.ways, request.head.fields(), request.head.query(), now)? {
         Outcome::Proved(principal) => principal,
         Outcome::Ask(question) => {
             explanation.step("authenticate", "the password is taken to be right: explain does not check it".to_owned());
@@ -159,17 +166,17 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     }
     let destination = &target.destination;
     explanation.destination = Some(destination.name().to_string());
-    let head = outbound(request, peer, snapshot, &permit, target)?;
+    let written = outbound(&request, peer, snapshot, &permit, target).framed(Framing::None);
+    let head = RequestHead::parse(&written)?;
     let scheme = if destination.tls().is_some() { "https" } else { "http" };
     let dialled = format!("{scheme}://{}:{}", destination.dial(), destination.port());
-    explanation.step("forward", format!("{} {} to {dialled} as {:?}", head.method, head.uri, destination.host()));
-    let headers = head
-        .headers
-        .iter()
-        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    explanation
+        .step("forward", format!("{} {} to {dialled} as {:?}", head.method(), head.target(), destination.host()));
+    let fields = head.fields().iter();
+    let headers = fields.map(|(name, value)| (name.to_lowercase(), String::from_utf8_lossy(value).into_owned()));
     explanation.forwarded = Some(Forwarded {
-        method: head.method.to_string(),
-        target: head.uri.to_string(),
+        method: head.method().to_string(),
+        target: head.target().to_owned(),
         dialled,
         headers: headers.collect(),
     });

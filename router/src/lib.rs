@@ -5,12 +5,15 @@
 //! watching and compiling, one for the admin listener, a few for passwords, one for the access log.
 
 mod admin;
+mod alarm;
 mod body;
+mod buffer;
 pub mod cli;
 mod connection;
 mod drain;
 mod explain;
 mod freshness;
+mod http1;
 mod listener;
 mod observe;
 mod passwords;

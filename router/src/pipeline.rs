@@ -1,4 +1,4 @@
-//! A request's way, whole. The order of the stages is this page and nothing else.
+//! A request's way, from its head to its answer: the order of the stages, and nothing else.
 //!
 //! `accept → identify → match → authenticate → authorize → limit → transform → forward → observe`
 //!
@@ -9,16 +9,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
-use http::request::Parts;
-use http::{Request, Response, StatusCode};
-use http_body::Body as _;
-use hyper::body::Incoming;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
 
-use crate::body::{AnswerBody, ClientBody};
+use crate::body::{ClientBody, Metered};
+use crate::http1::{Framing, Outbound, RequestHead};
 use crate::observe::Exchange;
-use crate::reject::{self, Reason, Rejection};
+use crate::reject::{self, Local, Reason, Rejection};
 use crate::services::Core;
 use crate::snapshot::{Snapshot, Target};
 use crate::stage::authenticate::{Outcome, authenticate};
@@ -26,49 +23,64 @@ use crate::stage::authorize::{Permit, authorize};
 use crate::stage::find::find;
 use crate::stage::identify::{self, Arrival, identify};
 use crate::stage::transform;
-use crate::upstream::UpstreamBody;
+use crate::upstream;
+
+/// What a client gets.
+#[allow(clippy::large_enum_variant, reason = "the large one is the common one, and a box would cost an allocation")]
+pub(crate) enum Answer<B> {
+    /// An answer of the router's own.
+    Local(Local),
+    /// A destination's.
+    Upstream(upstream::Answer<Metered<B>>),
+}
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
-pub(crate) async fn handle(core: Rc<Core>, arrival: Arrival, request: Request<Incoming>) -> Response<AnswerBody> {
-    let (head, body) = request.into_parts();
-    let id = identify::request_id(&head, arrival, &core.shared.trust, core.random());
-    let mut exchange = Exchange::open(&core, &head, arrival.peer, id);
-    let outcome = if head.uri.path() == &*core.shared.health_path {
-        Ok(health(&core, &mut exchange))
-    } else {
-        run(&core, arrival, head, body, &mut exchange).await.map(Answer::Upstream)
-    };
-    let mut response = match outcome {
-        Ok(Answer::Upstream(response)) => {
-            exchange.record.status = response.status().as_u16();
-            response.map(|body| AnswerBody::upstream(body, exchange))
-        }
-        Ok(Answer::Local(response)) => response.map(|bytes| AnswerBody::local(bytes, exchange)),
-        Err(rejection) => {
-            exchange.rejected(&rejection);
-            let answer = reject::answer(&rejection, exchange.id.as_str());
-            answer.map(|bytes| AnswerBody::local(bytes, exchange))
-        }
-    };
-    if core.shared.drain.is_ending() {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-#[allow(clippy::large_enum_variant, reason = "the large one is the common one, and a box would cost an allocation")]
-enum Answer {
-    Local(Response<Bytes>),
-    Upstream(Response<UpstreamBody>),
-}
-
-async fn run(
+pub(crate) async fn handle<B: ClientBody>(
     core: &Rc<Core>,
     arrival: Arrival,
-    head: Parts,
-    body: Incoming,
+    head: RequestHead,
+    body: B,
+) -> (Exchange, Answer<B>) {
+    let head = Rc::new(head);
+    let id = identify::request_id(head.fields(), arrival, &core.shared.trust, core.random());
+    let mut exchange = Exchange::open(core, Some(Rc::clone(&head)), arrival.peer, id);
+    if head.path() == &*core.shared.health_path {
+        let answer = health(core);
+        exchange.record.status = answer.status.as_u16();
+        return (exchange, Answer::Local(answer));
+    }
+    match run(core, arrival, head, body, &mut exchange).await {
+        Ok(answer) => {
+            exchange.record.status = answer.head.status().as_u16();
+            (exchange, Answer::Upstream(answer))
+        }
+        Err(rejection) => {
+            let answer = refused(&mut exchange, &rejection);
+            (exchange, Answer::Local(answer))
+        }
+    }
+}
+
+/// The answer to what came in place of a request.
+pub(crate) fn refuse(core: &Rc<Core>, arrival: Arrival, rejection: &Rejection) -> (Exchange, Local) {
+    let id = identify::RequestId::new(core.random());
+    let mut exchange = Exchange::open(core, None, arrival.peer, id);
+    let answer = refused(&mut exchange, rejection);
+    (exchange, answer)
+}
+
+fn refused(exchange: &mut Exchange, rejection: &Rejection) -> Local {
+    exchange.rejected(rejection);
+    reject::answer(rejection, exchange.id.as_str())
+}
+
+async fn run<B: ClientBody>(
+    core: &Rc<Core>,
+    arrival: Arrival,
+    head: Rc<RequestHead>,
+    body: B,
     exchange: &mut Exchange,
-) -> Result<Response<UpstreamBody>, Rejection> {
+) -> Result<upstream::Answer<Metered<B>>, Rejection> {
     let snapshot = core.snapshot().ok_or(Reason::NotReady)?;
     exchange.record.generation = snapshot.header.generation;
     if core.is_too_old() {
@@ -76,45 +88,45 @@ async fn run(
     }
     let now = crate::freshness::unix_now();
     let request = identify(head, arrival, &core.shared.trust, exchange.id.clone())?;
-    exchange.record.host = Some(request.host.clone());
     exchange.record.client = Some(request.client);
-    let route = find(&snapshot, &request, now, |_, _| {})?;
+    let found = find(&snapshot, &request, now, |_, _| {});
+    exchange.record.host = Some(request.host.clone());
+    let route = found?;
     exchange.record.route = Some(Arc::clone(&route));
-    let principal = match authenticate(&route.ways, &request.head.headers, request.head.uri.query(), now)? {
+    let principal = match authenticate(&route.ways, request.head.fields(), request.head.query(), now)? {
         Outcome::Proved(principal) => principal,
         Outcome::Ask(question) => core.shared.passwords.verify(question, Instant::now()).await?,
     };
-    exchange.record.principal = Some((principal.name().into(), principal.via().into()));
+    exchange.record.principal = Some(principal.clone());
     let permit = authorize(route, principal)?;
-    limit(&permit, &body)?;
+    let framing = request.head.framing();
+    limit(&permit, framing)?;
     let target = choose(&permit.route().targets, |bound| core.random_below(bound));
     exchange.record.destination = Some(Arc::clone(target.destination.name()));
-    let outbound = outbound(request, arrival.peer, &snapshot, &permit, target)?;
-    let body = ClientBody::new(body, permit.route().body_max, core.shared.body_idle, exchange.bytes_in());
+    let outbound = outbound(&request, arrival.peer, &snapshot, &permit, target);
+    let body = Metered::new(body, framing, permit.route().body_max, exchange.bytes_in());
     let phases = &mut exchange.record.phases;
-    let response = core.upstreams.forward(&target.destination, permit.route().timeouts, outbound, body, phases).await?;
-    let (mut head, body) = response.into_parts();
-    transform::response(&mut head, &exchange.id);
-    Ok(Response::from_parts(head, body))
+    core.upstreams.forward(&target.destination, permit.route().timeouts, outbound, body, phases).await
 }
 
 /// What a route takes of a body; what is announced as too long is refused before a byte goes up.
-fn limit(permit: &Permit, body: &Incoming) -> Result<(), Rejection> {
-    let announced = body.size_hint().lower();
-    match announced > permit.route().body_max {
-        true => Err(Rejection::new(Reason::BodyTooLarge, format!("{announced} bytes"))),
-        false => Ok(()),
+fn limit(permit: &Permit, framing: Framing) -> Result<(), Rejection> {
+    match framing {
+        Framing::Length(announced) if announced > permit.route().body_max => {
+            Err(Rejection::new(Reason::BodyTooLarge, format!("{announced} bytes")))
+        }
+        _ => Ok(()),
     }
 }
 
 /// The head as the destination gets it; framing is written by whoever sends the body.
 pub(crate) fn outbound(
-    request: identify::Request,
+    request: &identify::Request,
     peer: IpAddr,
     snapshot: &Snapshot,
     permit: &Permit,
     target: &Target,
-) -> Result<Parts, Rejection> {
+) -> Outbound {
     let principal = permit.principal();
     transform::request(request, peer, permit.route(), target, &snapshot.settable, |path| principal.claim(path))
 }
@@ -137,15 +149,12 @@ pub(crate) fn choose(targets: &[Target], below: impl FnOnce(u32) -> u32) -> &Tar
 }
 
 /// The router's own answer for load balancers: ready or not, for any Host.
-fn health(core: &Core, exchange: &mut Exchange) -> Answer {
+fn health(core: &Core) -> Local {
     let ready = core.snapshot().is_some() && !core.is_too_old() && !core.shared.drain.is_ending();
     let (status, text) = match ready {
         true => (StatusCode::OK, "ok\n"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
     };
-    exchange.record.status = status.as_u16();
-    let mut response = Response::new(Bytes::from_static(text.as_bytes()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    Answer::Local(response)
+    let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("text/plain"))];
+    Local { status, headers, body: text.as_bytes().to_vec() }
 }

@@ -6,9 +6,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+
+use crate::http1::Flaw;
 
 /// Why the router answers by itself. `docs/reasons.md` documents them one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +28,11 @@ pub(crate) enum Reason {
     UpgradeNotSupported,
     BodyTooLarge,
     BodyTooSlow,
+    BodyMalformed,
+    FramingAmbiguous,
+    EncodingNotSupported,
+    VersionNotSupported,
+    HeadTooSlow,
     // Matching.
     RouteNotFound,
     MethodNotAllowed,
@@ -114,6 +120,11 @@ rows! {
     UpgradeNotSupported "upgrade_not_supported" 400 Client "this route does not change protocols";
     BodyTooLarge "body_too_large" 413 Client "the body is larger than this route takes";
     BodyTooSlow "body_too_slow" 408 Client "the body came too slowly";
+    BodyMalformed "body_malformed" 400 Client "the body is malformed";
+    FramingAmbiguous "framing_ambiguous" 400 Client "the length of the body has more than one reading";
+    EncodingNotSupported "encoding_not_supported" 501 Client "the only transfer coding taken is chunked";
+    VersionNotSupported "version_not_supported" 505 Client "this version of HTTP is not spoken here";
+    HeadTooSlow "head_too_slow" 408 Client "the request's head came too slowly";
     RouteNotFound "route_not_found" 404 Client "no route matches this request";
     MethodNotAllowed "method_not_allowed" 405 Client "the route does not take this method";
     CredentialsMissing "credentials_missing" 401 Client "credentials are required";
@@ -200,11 +211,18 @@ impl Rejection {
     }
 }
 
-/// The header that names the reason.
-pub(crate) const REASON_HEADER: HeaderName = HeaderName::from_static("x-postern-reason");
+/// An answer of the router's own.
+pub(crate) struct Local {
+    /// Its status.
+    pub(crate) status: StatusCode,
+    /// Its fields, but for those of framing.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Its body, whole.
+    pub(crate) body: Vec<u8>,
+}
 
 /// The answer to a refusal (RFC 9457): what went wrong, and under which name to ask about it.
-pub(crate) fn answer(rejection: &Rejection, request_id: &str) -> http::Response<Bytes> {
+pub(crate) fn answer(rejection: &Rejection, request_id: &str) -> Local {
     let reason = rejection.reason;
     let status = reason.status();
     let problem = serde_json::json!({
@@ -215,22 +233,35 @@ pub(crate) fn answer(rejection: &Rejection, request_id: &str) -> http::Response<
         "detail": reason.public(),
         "request_id": request_id,
     });
-    let mut answer = http::Response::new(Bytes::from(problem.to_string()));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(REASON_HEADER, HeaderValue::from_static(reason.code()));
+    let mut headers = vec![
+        (CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (HeaderName::from_static("x-postern-reason"), HeaderValue::from_static(reason.code())),
+    ];
     if let Ok(id) = HeaderValue::from_str(request_id) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
+        headers.push((HeaderName::from_static("x-request-id"), id));
     }
-    if matches!(status.as_u16(), 429 | 503) {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    if matches!(status.as_u16(), 429 | 503) && !rejection.headers.iter().any(|(name, _)| name == RETRY_AFTER) {
+        headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
     }
-    for (name, value) in &rejection.headers {
-        headers.append(name.clone(), value.clone());
+    headers.extend(rejection.headers.iter().cloned());
+    Local { status, headers, body: problem.to_string().into_bytes() }
+}
+
+impl From<Flaw> for Rejection {
+    fn from(flaw: Flaw) -> Self {
+        let reason = match flaw {
+            Flaw::BareLf | Flaw::FirstLine | Flaw::Target => Reason::BadRequest,
+            Flaw::Version => Reason::VersionNotSupported,
+            Flaw::Field => Reason::HeaderInvalid,
+            Flaw::TooManyFields | Flaw::HeadTooLarge => Reason::HeadersTooLarge,
+            Flaw::FirstLineTooLong => Reason::PathTooLong,
+            Flaw::TwoFramings | Flaw::ContentLength | Flaw::TransferEncoding => Reason::FramingAmbiguous,
+            Flaw::TransferCoding => Reason::EncodingNotSupported,
+            Flaw::Chunk | Flaw::ChunkTooLong => Reason::BodyMalformed,
+        };
+        Self::new(reason, flaw.to_string())
     }
-    answer
 }
 
 impl From<Reason> for Rejection {

@@ -170,15 +170,16 @@ struct Line<'x> {
 pub(super) fn line(buffer: &mut LogBuffer, exchange: &Exchange, took: Duration) {
     let record = &exchange.record;
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    let time = OffsetDateTime::from(exchange.wall).format(format).unwrap_or_default();
+    let time = OffsetDateTime::from(std::time::SystemTime::now() - took).format(format).unwrap_or_default();
     let millis = |period: Duration| (period.as_secs_f64() * 1e6).round() / 1e3;
     let phases = &record.phases;
     let line = Line {
         time: &time,
         request_id: exchange.id.as_str(),
-        method: &record.method,
+        method: exchange.head.as_ref().map_or("", |head| head.method().as_str()),
         host: record.host.as_deref(),
-        path: &record.path,
+        // Without the query: queries carry secrets.
+        path: exchange.head.as_ref().map_or("", |head| head.path()),
         status: record.status,
         reason: record.reason.map(crate::reject::Reason::code),
         detail: &record.detail,
@@ -187,8 +188,8 @@ pub(super) fn line(buffer: &mut LogBuffer, exchange: &Exchange, took: Duration) 
         destination: record.destination.as_deref(),
         generation: record.generation,
         client: record.client,
-        principal: record.principal.as_ref().map(|(name, _)| &**name),
-        authenticated_by: record.principal.as_ref().map(|(_, via)| &**via),
+        principal: record.principal.as_ref().map(|principal| principal.name()),
+        authenticated_by: record.principal.as_ref().map(|principal| principal.via()),
         bytes_in: exchange.bytes_in.get(),
         bytes_out: exchange.bytes_out,
         duration_ms: millis(took),

@@ -8,11 +8,13 @@ mod metrics;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 pub(crate) use access_log::{LogBuffer, LogWriter};
 pub(crate) use metrics::{CoreMetrics, Metrics, RouteSeries, render};
 
+use crate::http1::RequestHead;
+use crate::principal::Principal;
 use crate::reject::{Reason, Rejection};
 use crate::services::Core;
 use crate::snapshot::RoutePlan;
@@ -23,10 +25,11 @@ use crate::upstream::Phases;
 pub(crate) struct Exchange {
     core: Rc<Core>,
     started: Instant,
-    wall: SystemTime,
     pub(crate) id: RequestId,
     pub(crate) record: Record,
     ended: Ended,
+    /// What was asked; none when what came is no request.
+    head: Option<Rc<RequestHead>>,
     bytes_in: Rc<Cell<u64>>,
     bytes_out: u64,
 }
@@ -35,14 +38,11 @@ pub(crate) struct Exchange {
 #[derive(Default)]
 pub(crate) struct Record {
     pub(crate) generation: u64,
-    pub(crate) method: Box<str>,
-    /// Raw, without the query: queries carry secrets.
-    pub(crate) path: Box<str>,
     pub(crate) host: Option<Box<str>>,
     pub(crate) client: Option<std::net::IpAddr>,
     pub(crate) route: Option<Arc<RoutePlan>>,
     pub(crate) destination: Option<Arc<str>>,
-    pub(crate) principal: Option<(Box<str>, Box<str>)>,
+    pub(crate) principal: Option<Principal>,
     pub(crate) status: u16,
     pub(crate) reason: Option<Reason>,
     pub(crate) detail: Box<str>,
@@ -59,22 +59,16 @@ enum Ended {
 }
 
 impl Exchange {
-    /// Opens the record of a request.
-    pub(crate) fn open(core: &Rc<Core>, head: &http::request::Parts, peer: std::net::IpAddr, id: RequestId) -> Self {
+    /// Opens the record of a request, or of what came in place of one.
+    pub(crate) fn open(core: &Rc<Core>, head: Option<Rc<RequestHead>>, peer: std::net::IpAddr, id: RequestId) -> Self {
         core.metrics.begin();
-        let record = Record {
-            method: head.method.as_str().into(),
-            path: head.uri.path().into(),
-            client: Some(peer),
-            ..Record::default()
-        };
         Self {
             core: Rc::clone(core),
             started: Instant::now(),
-            wall: SystemTime::now(),
             id,
-            record,
+            record: Record { client: Some(peer), ..Record::default() },
             ended: Ended::Open,
+            head,
             bytes_in: Rc::default(),
             bytes_out: 0,
         }

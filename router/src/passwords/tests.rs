@@ -8,11 +8,12 @@ use argon2::password_hash::CustomizedPasswordHasher as _;
 use argon2::{Argon2, Params};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
 use tokio::task::{JoinHandle, yield_now};
 
 use super::*;
+use crate::http1::Fields;
 use crate::stage::authenticate::{Outcome, Realm, Way, authenticate};
 
 /// A hash at the least cost that argon2id has.
@@ -33,9 +34,8 @@ fn ops() -> Way {
 }
 
 fn question(way: &Way, credentials: &str) -> PasswordQuestion {
-    let mut headers = HeaderMap::new();
     let value = format!("Basic {}", STANDARD.encode(credentials));
-    headers.insert(AUTHORIZATION, HeaderValue::from_str(&value).unwrap());
+    let headers = Fields::from_iter([("authorization", value.as_str())]);
     match authenticate(std::slice::from_ref(way), &headers, None, 0) {
         Ok(Outcome::Ask(question)) => question,
         Ok(Outcome::Proved(_)) | Err(_) => panic!("a password is asked about"),

@@ -34,9 +34,9 @@ pub(crate) fn find(
         host: &request.host,
         segments: &segments,
         ambiguous: ambiguous.is_some(),
-        method: &request.head.method,
-        headers: &request.head.headers,
-        query: request.head.uri.query(),
+        method: request.head.method(),
+        headers: request.head.fields(),
+        query: request.head.query(),
         now,
     };
     match (snapshot.table.find(&query, passed), ambiguous) {

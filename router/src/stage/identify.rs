@@ -4,14 +4,14 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::rc::Rc;
 
-use http::header::{HOST, HeaderName};
-use http::request::Parts;
-use http::{HeaderMap, Method, Version};
+use http::Method;
 use postern_config::limits::PATH_BYTES;
 use postern_config::value::{HostName, Network, PathError, canonical_path};
 use smallvec::SmallVec;
 
+use crate::http1::{Fields, RequestHead, text};
 use crate::reject::{Reason, Rejection};
 
 /// The facts of a connection that a request came over.
@@ -40,7 +40,7 @@ pub(crate) const HEADER_BYTES: usize = 24 * 1024;
 /// A request that has one reading.
 pub(crate) struct Request {
     /// Method, raw target and headers as they came.
-    pub(crate) head: Parts,
+    pub(crate) head: Rc<RequestHead>,
     /// Names the exchange in logs and answers.
     pub(crate) id: RequestId,
     /// The client, as far as trusted proxies vouch for it.
@@ -85,40 +85,50 @@ impl fmt::Display for RequestPath {
 
 /// Names an exchange: 32 hexadecimal digits, or what a trusted proxy called it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RequestId(Box<str>);
+pub(crate) enum RequestId {
+    /// Made here.
+    Made([u8; 32]),
+    /// A trusted proxy's word.
+    Trusted(Box<str>),
+}
 
 impl RequestId {
     /// A new one from 128 random bits.
     pub(crate) fn new(random: u128) -> Self {
-        Self(format!("{random:032x}").into())
+        let digit = |place: usize| b"0123456789abcdef"[(random >> (4 * (31 - place)) & 0xf) as usize];
+        Self::Made(std::array::from_fn(digit))
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        match self {
+            // Digits are ASCII.
+            Self::Made(digits) => std::str::from_utf8(digits).unwrap_or_default(),
+            Self::Trusted(text) => text,
+        }
     }
 
     /// What a trusted proxy called it, when that can stand in a log.
-    fn trusted(headers: &HeaderMap) -> Option<Self> {
-        let text = headers.get(REQUEST_ID)?.to_str().ok()?;
+    fn trusted(fields: &Fields) -> Option<Self> {
+        let text = text(fields.get(REQUEST_ID)?)?;
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(&byte);
         let usable = (1..=128).contains(&text.len()) && text.bytes().all(fits);
-        usable.then(|| Self(text.into()))
+        usable.then(|| Self::Trusted(text.into()))
     }
 }
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 /// The header that names an exchange.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: &str = "x-request-id";
 
 /// The id of a request: needed also for those that are then refused.
-pub(crate) fn request_id(head: &Parts, arrival: Arrival, trust: &Trust, random: u128) -> RequestId {
+pub(crate) fn request_id(fields: &Fields, arrival: Arrival, trust: &Trust, random: u128) -> RequestId {
     match trust.vouches_for(arrival.peer) {
-        true => RequestId::trusted(&head.headers).unwrap_or_else(|| RequestId::new(random)),
+        true => RequestId::trusted(fields).unwrap_or_else(|| RequestId::new(random)),
         false => RequestId::new(random),
     }
 }
@@ -127,17 +137,21 @@ pub(crate) fn request_id(head: &Parts, arrival: Arrival, trust: &Trust, random: 
 ///
 /// # Errors
 /// When it has none or several: 400, 414, 421, 431 or 501.
-pub(crate) fn identify(head: Parts, arrival: Arrival, trust: &Trust, id: RequestId) -> Result<Request, Rejection> {
-    check_method(&head.method)?;
-    check_headers(&head.headers)?;
+pub(crate) fn identify(
+    head: Rc<RequestHead>,
+    arrival: Arrival,
+    trust: &Trust,
+    id: RequestId,
+) -> Result<Request, Rejection> {
+    check_method(head.method())?;
+    check_fields(head.fields())?;
     let host = host_of(&head)?;
-    let raw = head.uri.path_and_query().map_or("", |target| target.as_str());
-    if raw.len() > PATH_BYTES {
-        return Err(Rejection::new(Reason::PathTooLong, format!("{} bytes", raw.len())));
+    if head.target().len() > PATH_BYTES {
+        return Err(Rejection::new(Reason::PathTooLong, format!("{} bytes", head.target().len())));
     }
-    let path = read_path(head.uri.path())?;
-    let (client, vouched) = trust.client(&head.headers, arrival.peer);
-    let scheme = trust.scheme(&head.headers, arrival);
+    let path = read_path(head.path())?;
+    let (client, vouched) = trust.client(head.fields(), arrival.peer);
+    let scheme = trust.scheme(head.fields(), arrival);
     Ok(Request { id, client, vouched, scheme, host, path, head })
 }
 
@@ -149,14 +163,14 @@ fn check_method(method: &Method) -> Result<(), Rejection> {
 }
 
 /// `_` and `.` in a name have twins that other software reads as the same header.
-fn check_headers(headers: &HeaderMap) -> Result<(), Rejection> {
-    if headers.len() > HEADER_COUNT {
-        return Err(Rejection::new(Reason::HeadersTooLarge, format!("{} fields", headers.len())));
+fn check_fields(fields: &Fields) -> Result<(), Rejection> {
+    if fields.len() > HEADER_COUNT {
+        return Err(Rejection::new(Reason::HeadersTooLarge, format!("{} fields", fields.len())));
     }
     let mut bytes = 0;
-    for (name, value) in headers {
-        bytes += name.as_str().len() + value.len() + 4;
-        if name.as_str().bytes().any(|byte| byte == b'_' || byte == b'.') {
+    for (name, value) in fields.iter() {
+        bytes += name.len() + value.len() + 4;
+        if memchr::memchr2(b'_', b'.', name.as_bytes()).is_some() {
             return Err(Rejection::new(Reason::HeaderInvalid, format!("the name {name} has twins")));
         }
     }
@@ -167,28 +181,20 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Rejection> {
 }
 
 /// The one host of a request, in lower case and without port (RFC 9112 §3.2).
-fn host_of(head: &Parts) -> Result<Box<str>, Rejection> {
-    let mut fields = head.headers.get_all(HOST).iter();
-    let field = match (fields.next(), fields.next()) {
-        (Some(field), None) => Some(field.to_str().map_err(|_| Rejection::new(Reason::HostInvalid, "not ASCII"))?),
-        (None, _) => None,
+fn host_of(head: &RequestHead) -> Result<Box<str>, Rejection> {
+    let mut values = head.fields().all("host");
+    let value = match (values.next(), values.next()) {
+        (Some(value), None) => text(value).ok_or_else(|| Rejection::new(Reason::HostInvalid, "not ASCII"))?,
+        (None, _) => return Err(Rejection::new(Reason::HostMissing, "no Host")),
         (Some(_), Some(_)) => return Err(Rejection::new(Reason::HostMissing, "more than one Host")),
     };
-    let authority = head.uri.authority().map(http::uri::Authority::as_str);
-    let text = match (field, authority) {
-        (Some(field), Some(authority)) if !field.eq_ignore_ascii_case(authority) => {
-            return Err(Rejection::new(Reason::HostInvalid, "the target names another host than Host"));
-        }
-        (Some(field), _) => field,
-        (None, Some(authority)) if head.version >= Version::HTTP_2 => authority,
-        (None, _) => return Err(Rejection::new(Reason::HostMissing, "no Host")),
-    };
-    let name = match text.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            name
-        }
+    if head.authority().is_some_and(|authority| !value.eq_ignore_ascii_case(authority)) {
+        return Err(Rejection::new(Reason::HostInvalid, "the target names another host than Host"));
+    }
+    let name = match value.rsplit_once(':') {
+        Some((name, port)) if port.parse::<u16>().is_ok_and(|number| number > 0) && !port.starts_with('+') => name,
         Some(_) => return Err(Rejection::new(Reason::HostInvalid, "an odd port, or an address")),
-        None => text,
+        None => value,
     };
     match name.parse::<HostName>() {
         Ok(host) => Ok(host.as_str().into()),
@@ -229,13 +235,12 @@ impl Trust {
 
     /// The client's address, and the hops behind it that may be passed on. Counted from the right, where the
     /// nearest proxy writes; everything a client wrote itself lies to the left and is dropped.
-    fn client(&self, headers: &HeaderMap, peer: IpAddr) -> (IpAddr, Option<String>) {
+    fn client(&self, fields: &Fields, peer: IpAddr) -> (IpAddr, Option<String>) {
         if self.hops == 0 || !self.vouches_for(peer) {
             return (peer, None);
         }
-        let fields = headers.get_all("x-forwarded-for").iter();
-        let entries: SmallVec<[&str; 8]> =
-            fields.filter_map(|field| field.to_str().ok()).flat_map(|text| text.split(',')).map(str::trim).collect();
+        let values = fields.all("x-forwarded-for").filter_map(text);
+        let entries: SmallVec<[&str; 8]> = values.flat_map(|text| text.split(',')).map(str::trim).collect();
         let from = entries.len().saturating_sub(self.hops);
         let named = &entries[from..];
         let parsed: Option<SmallVec<[IpAddr; 8]>> = named.iter().map(|text| parse_hop(text)).collect();
@@ -246,11 +251,11 @@ impl Trust {
     }
 
     /// What the client spoke to the outermost trusted proxy.
-    fn scheme(&self, headers: &HeaderMap, arrival: Arrival) -> &'static str {
+    fn scheme(&self, fields: &Fields, arrival: Arrival) -> &'static str {
         if self.hops > 0 && self.vouches_for(arrival.peer) {
             // CloudFront removes X-Forwarded-Proto and says it under its own name.
             for name in ["cloudfront-forwarded-proto", "x-forwarded-proto"] {
-                match headers.get(name).map(http::HeaderValue::as_bytes) {
+                match fields.get(name) {
                     Some(b"https") => return "https",
                     Some(b"http") => return "http",
                     _ => {}

@@ -5,197 +5,169 @@
 //! that nothing a client sends can take one of them off or stand in its place.
 //! Must never know bodies, or whether a request may pass.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{Uri, Version, response};
+use std::io::Write;
+use std::net::IpAddr;
+
+use http::HeaderName;
+use smallvec::SmallVec;
 
 use super::identify::{REQUEST_ID, Request, RequestId};
-use crate::reject::{Reason, Rejection};
+use crate::buffer::Buffer;
+use crate::http1::{Fields, Outbound, ResponseHead};
 use crate::snapshot::{ClaimPath, PathPart, PathPlan, RoutePlan, Target};
 
-/// The head as the destination gets it. `claim` gives the value of a claim of the caller.
-///
-/// # Errors
-/// When the rewritten target is no target: an internal failure, since every part was checked.
+/// The head as the destination gets it, written in one pass. `claim` gives the value of a claim of the caller.
 pub(crate) fn request(
-    request: Request,
-    peer: std::net::IpAddr,
+    request: &Request,
+    peer: IpAddr,
     route: &RoutePlan,
     target: &Target,
     settable: &[HeaderName],
     claim: impl Fn(&ClaimPath) -> Option<String>,
-) -> Result<Parts, Rejection> {
-    let uri = forwarded_target(&request, route, target)?;
-    let Request { mut head, id, vouched, scheme, host, .. } = request;
-    let headers = &mut head.headers;
-    let carries_trailers = accepts_trailers(headers);
-    remove_hop_by_hop(headers);
-    for name in NEVER_FORWARDED {
-        headers.remove(name);
+) -> Outbound {
+    let Request { head, id, vouched, scheme, host, .. } = request;
+    let mut out = Buffer::small();
+    out.extend_from_slice(head.method().as_str().as_bytes());
+    out.push(b' ');
+    write_target(&mut out, request, route, target);
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    field(&mut out, "host", target.destination.host().as_bytes());
+    let named = named_by_connection(head.fields());
+    for (name, value) in head.fields().iter() {
+        let taken_off = is_hop_by_hop(name)
+            || is_never_forwarded(name)
+            || is_named(name, settable.iter().map(HeaderName::as_str))
+            || is_named(name, named.iter().copied());
+        if !taken_off {
+            field(&mut out, name, value);
+        }
     }
-    remove_families(headers);
-    for name in settable {
-        headers.remove(name);
-    }
-    if carries_trailers {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    }
-    headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::HOST, target.destination.host().clone());
-    write(headers, REQUEST_ID, id.as_str());
-    let chain = match vouched {
-        Some(vouched) => format!("{vouched}, {peer}"),
-        None => peer.to_string(),
+    field(&mut out, REQUEST_ID, id.as_str().as_bytes());
+    // Writing into memory does not fail.
+    let _ = match vouched {
+        Some(vouched) => write!(&mut *out, "x-forwarded-for: {vouched}, {peer}\r\n"),
+        None => write!(&mut *out, "x-forwarded-for: {peer}\r\n"),
     };
-    write(headers, FORWARDED_FOR, &chain);
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
-    write(headers, FORWARDED_HOST, &host);
-    headers.append(header::VIA, HeaderValue::from_static("1.1 postern"));
+    field(&mut out, "x-forwarded-proto", scheme.as_bytes());
+    field(&mut out, "x-forwarded-host", host.as_bytes());
+    out.extend_from_slice(b"via: 1.1 postern\r\n");
     for (name, path) in &route.identity_headers {
         if let Some(value) = claim(path) {
-            write(headers, name.clone(), &value);
+            field(&mut out, name.as_str(), value.as_bytes());
         }
     }
-    head.uri = uri;
-    head.version = Version::HTTP_11;
-    head.extensions = http::Extensions::new();
-    Ok(head)
+    Outbound::new(out, head.method().clone())
 }
 
-/// The head as the client gets it.
-pub(crate) fn response(head: &mut response::Parts, id: &RequestId) {
-    let headers = &mut head.headers;
-    remove_hop_by_hop(headers);
-    // Only the router says why the router refused; and where else a destination is to be had is its own affair.
-    headers.remove(crate::reject::REASON_HEADER);
-    headers.remove(header::ALT_SVC);
-    write(headers, REQUEST_ID, id.as_str());
-    head.version = Version::HTTP_11;
-    head.extensions = http::Extensions::new();
-}
-
-/// Hop-by-hop headers (RFC 9110 §7.6.1), those that `Connection` names among them.
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|text| text.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            .collect();
-        // Host, length and credentials are end-to-end whatever a client says of them.
-        for name in named.iter().filter(|name| !END_TO_END.contains(name)) {
-            headers.remove(name);
+/// The fields as the client gets them, but for those of framing, which belong to the connection.
+pub(crate) fn response(head: &ResponseHead, id: &RequestId, mut emit: impl FnMut(&str, &[u8])) {
+    let named = named_by_connection(head.fields());
+    for (name, value) in head.fields().iter() {
+        // Only the router says why the router refused; and where else a destination is to be had is its own affair.
+        let taken_off = is_hop_by_hop(name)
+            || is_named(name, ["content-length", "x-postern-reason", "alt-svc", REQUEST_ID].into_iter())
+            || is_named(name, named.iter().copied());
+        if !taken_off {
+            emit(name, value);
         }
     }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
+    emit(REQUEST_ID, id.as_str().as_bytes());
 }
 
-const HOP_BY_HOP: [HeaderName; 11] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("http2-settings"),
-    HeaderName::from_static("proxy-authentication-info"),
-    header::TRAILER,
-];
-
-const END_TO_END: [HeaderName; 6] = [
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::CONTENT_TYPE,
-    header::AUTHORIZATION,
-    header::COOKIE,
-    header::CACHE_CONTROL,
-];
-
-/// What a client could choose an API, a method or a path with, or pass itself off as a proxy
-/// (`aws.md` §1, `threats.md` §7).
-const NEVER_FORWARDED: [&str; 11] = [
-    "x-apigw-api-id", "x-http-method-override", "x-http-method", "x-method-override", "x-original-url",
-    "x-rewrite-url", "x-original-host", "x-real-ip", "forwarded", "expect", "x-postern-reason",
-];
-
-/// Whole families of headers that only proxies in front may speak in.
-fn remove_families(headers: &mut HeaderMap) {
-    let is_family = |name: &HeaderName| {
-        let name = name.as_str();
-        name.starts_with("x-forwarded-") || name.starts_with("x-envoy-") || name.starts_with("x-amzn-oidc-")
-    };
-    let named: smallvec::SmallVec<[HeaderName; 8]> = headers.keys().filter(|name| is_family(name)).cloned().collect();
-    for name in named {
-        headers.remove(name);
-    }
+fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
-/// `TE: trailers` says that trailers are not lost on the way here; gRPC asks for it.
-fn accepts_trailers(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::TE).iter();
-    values
-        .filter_map(|value| value.to_str().ok())
+fn is_named<'n>(name: &str, mut names: impl Iterator<Item = &'n str>) -> bool {
+    names.any(|other| other.len() == name.len() && other.eq_ignore_ascii_case(name))
+}
+
+/// What `Connection` names is for the next hop alone (RFC 9110 §7.6.1), but host, length and credentials are
+/// end-to-end whatever anybody says of them.
+fn named_by_connection(fields: &Fields) -> SmallVec<[&str; 4]> {
+    fields
+        .all("connection")
+        .filter_map(|value| std::str::from_utf8(value).ok())
         .flat_map(|text| text.split(','))
-        .any(|one| one.trim().eq_ignore_ascii_case("trailers"))
+        .map(str::trim)
+        .filter(|name| !name.is_empty() && !is_named(name, END_TO_END.into_iter()))
+        .collect()
 }
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const END_TO_END: [&str; 6] = ["host", "content-length", "content-type", "authorization", "cookie", "cache-control"];
 
-fn write(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
+/// Hop-by-hop fields (RFC 9110 §7.6.1), by length: most names are told apart by that alone.
+fn is_hop_by_hop(name: &str) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other);
+    match name.len() {
+        2 => is("te"),
+        7 => is("upgrade") || is("trailer"),
+        10 => is("connection") || is("keep-alive"),
+        14 => is("http2-settings"),
+        16 => is("proxy-connection"),
+        17 => is("transfer-encoding"),
+        18 => is("proxy-authenticate"),
+        19 => is("proxy-authorization"),
+        25 => is("proxy-authentication-info"),
+        _ => false,
     }
+}
+
+/// What the router writes itself, what a client could choose an API, a method or a path with, and what only proxies
+/// in front may say (`aws.md` §1, `threats.md` §7).
+fn is_never_forwarded(name: &str) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other);
+    let begins = |start: &str| name.get(..start.len()).is_some_and(|front| front.eq_ignore_ascii_case(start));
+    let listed = match name.len() {
+        4 => is("host"),
+        6 => is("expect"),
+        9 => is("forwarded") || is("x-real-ip"),
+        12 => is(REQUEST_ID),
+        13 => is("x-rewrite-url") || is("x-http-method"),
+        14 => is("content-length") || is("x-apigw-api-id") || is("x-original-url"),
+        15 => is("x-original-host"),
+        16 => is("x-postern-reason"),
+        17 => is("x-method-override"),
+        22 => is("x-http-method-override"),
+        _ => false,
+    };
+    listed || (begins("x-") && (begins("x-forwarded-") || begins("x-envoy-") || begins("x-amzn-oidc-")))
 }
 
 /// The target as the destination gets it: the raw path, but for what the route replaces, and the raw query.
-fn forwarded_target(request: &Request, route: &RoutePlan, target: &Target) -> Result<Uri, Rejection> {
-    let raw = request.head.uri.path_and_query();
-    if target.prefix.is_empty() && matches!(route.path, PathPlan::Keep) {
-        // Byte for byte and without a copy; a signature over the path holds.
-        let kept = raw.cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        return Ok(Uri::from(kept));
-    }
-    let raw_path = request.head.uri.path();
-    let mut text = String::with_capacity(target.prefix.len() + raw_path.len() + 64);
-    text.push_str(&target.prefix);
+fn write_target(out: &mut Vec<u8>, request: &Request, route: &RoutePlan, target: &Target) {
+    let start = out.len();
+    let raw_path = request.head.path();
+    out.extend_from_slice(target.prefix.as_bytes());
     match &route.path {
-        PathPlan::Keep => text.push_str(raw_path),
+        PathPlan::Keep => out.extend_from_slice(raw_path.as_bytes()),
         PathPlan::ReplaceRoot { segments, with } => {
-            text.push_str(with);
-            text.push_str(behind(raw_path, *segments));
+            out.extend_from_slice(with.as_bytes());
+            out.extend_from_slice(behind(raw_path, *segments).as_bytes());
         }
         PathPlan::Template(parts) => {
             for part in parts {
                 match part {
-                    PathPart::Literal(literal) => text.push_str(literal),
+                    PathPart::Literal(literal) => out.extend_from_slice(literal.as_bytes()),
                     PathPart::Segment(index) => {
-                        text.push('/');
-                        text.push_str(raw_path.split('/').nth(index + 1).unwrap_or_default());
+                        out.push(b'/');
+                        out.extend_from_slice(raw_path.split('/').nth(index + 1).unwrap_or_default().as_bytes());
                     }
-                    PathPart::Rest(index) => text.push_str(behind(raw_path, *index)),
+                    PathPart::Rest(index) => out.extend_from_slice(behind(raw_path, *index).as_bytes()),
                 }
             }
         }
     }
-    if text.is_empty() {
-        text.push('/');
+    if out.len() == start {
+        out.push(b'/');
     }
-    if let Some(query) = request.head.uri.query() {
-        text.push('?');
-        text.push_str(query);
+    if let Some(query) = request.head.query() {
+        out.push(b'?');
+        out.extend_from_slice(query.as_bytes());
     }
-    text.parse::<PathAndQuery>()
-        .map(Uri::from)
-        .map_err(|error| Rejection::new(Reason::Internal, format!("the rewritten target is none: {error}")))
 }
 
 /// What stands behind that many segments of a raw path: empty, or beginning with `/`. A path with one reading

@@ -1,40 +1,44 @@
 //! The answer's body on its way down.
 //!
 //! Owns the connection until the last byte: at the end it goes back to be kept, on any failure or when the body is
-//! dropped before, it is closed. Nothing is gathered; a frame goes on as it came. Must never know where it goes.
+//! dropped before, it is closed. What is left of the request goes up meanwhile. Nothing is gathered; a piece goes on
+//! as it came. Must never know where it goes.
 
 use std::borrow::Cow;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::deadline::Deadlines;
-use super::http1::{self, BodyError, Connection, Incoming};
+use super::http1::{Connection, ReadFault, Rest};
 use super::pool::Place;
-use super::upload::Upload;
+use super::upload::{SendFault, Upload};
+use crate::body::{BodyFault, ClientBody};
 use crate::reject::{Reason, Rejection};
 
 /// The body of a destination's answer.
-pub(crate) struct UpstreamBody {
-    incoming: Incoming,
+pub(crate) struct UpstreamBody<B> {
     /// Held until the end; `None` from then on.
-    lease: Option<Lease>,
+    lease: Option<Lease<B>>,
+    rest: Rest,
+    /// So many bytes of data are at the front.
+    ready: usize,
     deadlines: Deadlines,
-    /// Since when the destination is waited for; `None` while frames are there to be had. A client that does not
+    /// Since when the destination is waited for; `None` while there are pieces to be had. A client that does not
     /// read is not the destination's idleness.
     waiting_since: Option<Instant>,
-    /// Armed when the destination first keeps us waiting, and looked at again only when it fires.
-    alarm: Option<Pin<Box<Sleep>>>,
+    finished: bool,
 }
 
 /// The connection of an exchange, and where it goes afterwards.
-pub(super) struct Lease {
+pub(super) struct Lease<B> {
     pub(super) connection: Connection,
-    pub(super) upload: Upload,
+    pub(super) upload: Upload<B>,
     pub(super) place: Place,
+    /// Whether the answer lets the connection be used again.
+    pub(super) keeps_alive: bool,
+    /// The client's body failed; what was answered by then is still passed on.
+    pub(super) fault: Option<BodyFault>,
 }
 
 /// Why an answer's body ends before its end.
@@ -53,87 +57,132 @@ impl From<Rejection> for UpstreamFault {
     }
 }
 
-impl UpstreamBody {
-    pub(super) fn new(incoming: Incoming, lease: Lease, deadlines: Deadlines) -> Self {
-        let mut body = Self { incoming, lease: Some(lease), deadlines, waiting_since: None, alarm: None };
-        if body.incoming.is_end_stream() {
+impl<B: ClientBody> UpstreamBody<B> {
+    pub(super) fn new(lease: Lease<B>, rest: Rest, deadlines: Deadlines) -> Self {
+        let mut body = Self { lease: Some(lease), rest, ready: 0, deadlines, waiting_since: None, finished: false };
+        if body.rest.is_over() {
             body.release();
         }
         body
     }
 
+    /// Ready once there is a [piece](Self::piece), or with `false` at the end.
+    ///
+    /// # Errors
+    /// Why there is no more; nothing else will come.
+    pub(crate) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, UpstreamFault>> {
+        loop {
+            if self.ready > 0 {
+                return Poll::Ready(Ok(true));
+            }
+            let Some(lease) = &mut self.lease else { return Poll::Ready(Ok(false)) };
+            match self.rest.look(&mut lease.connection) {
+                Ok(ready) => self.ready = ready,
+                Err(flaw) => return Poll::Ready(Err(self.fail(ReadFault::Flawed(flaw)))),
+            }
+            if self.rest.is_over() {
+                self.release();
+                continue;
+            }
+            if self.ready > 0 {
+                self.waiting_since = None;
+                continue;
+            }
+            self.poll_upload(context);
+            let Some(lease) = &mut self.lease else { continue };
+            if lease.fault.is_some() {
+                // The destination waits for what will never come.
+                return Poll::Ready(Err(self.fail(ReadFault::Ended)));
+            }
+            match lease.connection.poll_more(context, self.rest.is_long()) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0)) => match self.rest.at_end() {
+                    Ok(()) => self.lease = None,
+                    Err(fault) => return Poll::Ready(Err(self.fail(fault))),
+                },
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(ReadFault::Broken(error)))),
+                Poll::Pending => return self.poll_silence(context).map(Err),
+            }
+        }
+    }
+
+    /// Sends on what is left of the request while the answer is already on its way.
+    pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) {
+        let Some(Lease { connection, upload, fault, .. }) = &mut self.lease else { return };
+        if upload.ended() || fault.is_some() {
+            return;
+        }
+        match upload.poll(context, &mut connection.stream) {
+            Poll::Ready(Err(SendFault::Client(broken))) => *fault = Some(broken),
+            // A destination that takes no more may still finish its answer.
+            Poll::Ready(Err(SendFault::Broken(_))) => *fault = None,
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+    }
+
+    /// Ready when the client is no longer there.
+    pub(crate) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.lease.as_mut().map_or(Poll::Pending, |lease| lease.upload.poll_gone(context))
+    }
+
+    /// The bytes that are there.
+    pub(crate) fn piece(&self) -> &[u8] {
+        self.lease.as_ref().map_or(&[], |lease| &lease.connection.unused()[..self.ready])
+    }
+
+    /// Lets go of bytes of the piece.
+    pub(crate) fn consume(&mut self, bytes: usize) {
+        self.ready -= bytes;
+        if let Some(lease) = &mut self.lease {
+            lease.connection.skip(bytes);
+        }
+        self.rest.take(bytes);
+        if self.ready == 0 && self.rest.is_over() {
+            self.release();
+        }
+    }
+
+    /// Notes that its end was passed on.
+    pub(crate) fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    /// Whether its end was passed on.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
     /// The exchange is over: the connection is kept if the request was sent to its end too. If not, the
     /// destination has answered without reading it all, and what is left would stand in front of the next request.
+    /// What came behind the answer is an answer to nothing.
     fn release(&mut self) {
-        self.alarm = None;
-        if let Some(Lease { connection, upload, place }) = self.lease.take()
+        if let Some(Lease { mut connection, upload, place, keeps_alive, .. }) = self.lease.take()
+            && keeps_alive
             && upload.ended()
+            && connection.is_clean()
         {
+            connection.rest();
             place.keep(connection);
         }
     }
 
-    fn fail(&mut self, error: &BodyError) -> UpstreamFault {
-        let fault = self.lease.take().and_then(|lease| lease.upload.fault());
-        match fault {
+    fn fail(&mut self, fault: ReadFault) -> UpstreamFault {
+        let client = self.lease.take().and_then(|lease| lease.fault);
+        match client {
             // The connection broke because the client's own body did.
-            Some(fault) => Rejection::new(fault.reason(), fault.to_string()).into(),
-            None => http1::rejection(error).into(),
+            Some(client) => Rejection::from(client).into(),
+            None => Rejection::from(fault).into(),
         }
     }
 
     /// Comes to an end only when the destination keeps silent for too long.
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<UpstreamFault> {
-        let now = Instant::now();
-        let since = *self.waiting_since.get_or_insert(now);
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<UpstreamFault> {
+        let Some(lease) = &mut self.lease else { return Poll::Pending };
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let due = self.deadlines.silence_ends(since);
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
-        loop {
-            ready!(alarm.as_mut().poll(cx));
-            let now = Instant::now();
-            if now >= due {
-                self.lease = None;
-                return Poll::Ready(self.deadlines.silence(now));
-            }
-            alarm.as_mut().reset(due);
-        }
-    }
-}
-
-impl Body for UpstreamBody {
-    type Data = Bytes;
-    type Error = UpstreamFault;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamFault>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        let Poll::Ready(next) = polled else {
-            if self.lease.is_none() {
-                // Failed before: nothing will come.
-                return Poll::Ready(None);
-            }
-            return self.poll_silence(cx).map(|fault| Some(Err(fault)));
-        };
-        self.waiting_since = None;
-        match next {
-            Some(Ok(frame)) => {
-                if self.incoming.is_end_stream() {
-                    self.release();
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Some(Err(error)) => Poll::Ready(Some(Err(self.fail(&error)))),
-            None => {
-                self.release();
-                Poll::Ready(None)
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        lease.connection.alarm.poll(due, context).map(|()| {
+            self.lease = None;
+            self.deadlines.silence(Instant::now())
+        })
     }
 }

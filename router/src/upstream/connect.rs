@@ -8,7 +8,6 @@ use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -84,7 +83,7 @@ impl Dialer {
                 Io::Tls(Box::new(secured))
             }
         };
-        Ok(Stream { io, peer: peer.ip(), activity: Rc::new(Activity::new(Instant::now())) })
+        Ok(Stream { io, peer: peer.ip() })
     }
 
     /// The addresses that may be dialled, in the order in which to try them.
@@ -214,37 +213,14 @@ mod libc_errno {
 }
 
 /// A connected, and where asked for verified, stream.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     io: Io,
     peer: IpAddr,
-    activity: Rc<Activity>,
 }
 
 enum Io {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
-}
-
-/// What passed over a stream, for whoever asks whether it still lives.
-pub(super) struct Activity {
-    received: Cell<u64>,
-    wrote_at: Cell<Instant>,
-}
-
-impl Activity {
-    fn new(now: Instant) -> Self {
-        Self { received: Cell::new(0), wrote_at: Cell::new(now) }
-    }
-
-    /// Bytes received, without those of TLS.
-    pub(super) fn received(&self) -> u64 {
-        self.received.get()
-    }
-
-    /// When the last byte was sent.
-    pub(super) fn wrote_at(&self) -> Instant {
-        self.wrote_at.get()
-    }
 }
 
 impl Stream {
@@ -253,38 +229,30 @@ impl Stream {
         self.peer
     }
 
-    pub(super) fn activity(&self) -> Rc<Activity> {
-        Rc::clone(&self.activity)
-    }
-
-    fn noted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.activity.wrote_at.set(Instant::now());
+    /// The socket, to be asked how it is.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match &self.io {
+            Io::Plain(tcp) => tcp,
+            Io::Tls(tls) => tls.get_ref().0,
         }
-        written
     }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = match &mut self.io {
+        match &mut self.io {
             Io::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Io::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
-        };
-        let came = buf.filled().len() - before;
-        self.activity.received.set(self.activity.received.get() + came as u64);
-        read
+        }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = match &mut self.io {
+        match &mut self.io {
             Io::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Io::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
-        };
-        self.noted(written)
+        }
     }
 
     fn poll_write_vectored(
@@ -292,11 +260,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = match &mut self.io {
+        match &mut self.io {
             Io::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Io::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
-        };
-        self.noted(written)
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

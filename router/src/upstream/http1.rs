@@ -1,88 +1,67 @@
-//! The HTTP/1 engine towards destinations: the one file here that knows it is hyper's.
+//! One HTTP/1 connection to a destination: an answer's head and body, out of what the stream brings.
 //!
-//! Owns one connection: a request in, an answer's head and body out, and the task that moves the bytes. Assumes one
-//! exchange at a time. Must never know pools, deadlines or destinations, so that another engine fits in its place.
+//! Owns the stream and the bytes that were read and not yet used. Assumes one exchange at a time. Must never know
+//! pools, deadlines or destinations.
 
-use std::error::Error as _;
-use std::io;
+use std::mem::MaybeUninit;
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
 
-use http::{Request, Response};
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::task::AbortHandle;
+use http::{Method, StatusCode};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Instant;
+use tokio_util::io::poll_read_buf;
 
-use super::connect::{Activity, Stream};
+use super::connect::Stream;
 use super::limits;
 use super::tls;
-use super::upload::RequestBody;
+use crate::alarm::Alarm;
+use crate::buffer::{self, Buffer};
+use crate::http1::{ChunkDecoder, Flaw, Framing, HeadEnd, RESPONSE_HEAD, ResponseHead};
 use crate::reject::{Reason, Rejection};
-
-/// The answer's body as the engine gives it.
-pub(super) type Incoming = hyper::body::Incoming;
-
-/// What the engine says when it fails in the middle of a body.
-pub(super) type BodyError = hyper::Error;
 
 /// One connection to a destination. Dropping it closes the socket, whatever is under way.
 pub(super) struct Connection {
-    sender: SendRequest<RequestBody>,
-    driver: AbortHandle,
-    activity: Rc<Activity>,
+    pub(super) stream: Stream,
+    buffer: Buffer,
+    start: usize,
+    scan: HeadEnd,
+    interim: u32,
     peer: IpAddr,
     too_old_at: Instant,
+    /// For whatever is waited for on it.
+    pub(super) alarm: Alarm,
 }
 
-/// A request that brought no answer.
-pub(super) struct SendFailure {
-    /// The request, when not a byte of it was sent: then it is as if it had never been tried.
-    pub(super) unsent: Option<Request<RequestBody>>,
-    /// Why.
-    pub(super) rejection: Rejection,
-    /// Whether the connection failed before a byte of the answer, rather than by what the answer said.
-    pub(super) lost: bool,
+/// Why no answer, or no more of it, came.
+pub(super) enum ReadFault {
+    /// The connection is over.
+    Ended,
+    /// The connection failed.
+    Broken(std::io::Error),
+    /// What came is no answer.
+    Flawed(Flaw),
+    /// An answer that may not be there.
+    Unasked(&'static str),
 }
 
 impl Connection {
     /// Takes a stream into use.
-    pub(super) async fn open(stream: Stream) -> Result<Self, Rejection> {
-        let (peer, activity) = (stream.peer(), stream.activity());
-        let (sender, driver) = Builder::new()
-            .max_buf_size(limits::READ_BUFFER)
-            .max_headers(limits::HEADERS)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| rejection(&error))?;
-        // What becomes of the connection is told to whoever has an exchange on it; there is nobody else to tell.
-        let driver = tokio::task::spawn_local(async move { drop(driver.await) }).abort_handle();
+    pub(super) fn new(stream: Stream) -> Self {
         // Give or take a tenth, so that connections made together do not go together.
         let age = limits::AGE.mul_f64(0.9 + 0.2 * fastrand::f64());
-        Ok(Self { sender, driver, activity, peer, too_old_at: Instant::now() + age })
-    }
-
-    /// Sends a request. One at a time.
-    pub(super) fn send(
-        &mut self,
-        request: Request<RequestBody>,
-    ) -> impl Future<Output = Result<Response<Incoming>, SendFailure>> + use<> {
-        let received = self.activity.received();
-        let activity = Rc::clone(&self.activity);
-        let sending = self.sender.try_send_request(request);
-        async move {
-            sending.await.map_err(|mut failure| {
-                let unsent = failure.take_message();
-                let error = failure.into_error();
-                let lost = activity.received() == received && !error.is_parse();
-                SendFailure { unsent, rejection: rejection(&error), lost }
-            })
+        Self {
+            peer: stream.peer(),
+            stream,
+            buffer: Buffer::default(),
+            start: 0,
+            scan: HeadEnd::default(),
+            interim: 0,
+            too_old_at: Instant::now() + age,
+            alarm: Alarm::default(),
         }
-    }
-
-    /// Whether the exchange before is over on both sides and the connection lives: it may take a request.
-    pub(super) fn is_ready(&self) -> bool {
-        self.sender.is_ready() && !self.sender.is_closed()
     }
 
     /// The address at the other end.
@@ -95,63 +74,205 @@ impl Connection {
         self.too_old_at
     }
 
-    /// When the last byte was sent.
-    pub(super) fn wrote_at(&self) -> Instant {
-        self.activity.wrote_at()
+    /// Whether it lives, as far as the runtime has heard. With `surely` the system is asked: worth it for what
+    /// cannot be sent twice.
+    pub(super) fn is_fit(&mut self, surely: bool) -> bool {
+        if surely {
+            let mut byte = [MaybeUninit::uninit()];
+            let silent = SockRef::from(self.stream.tcp()).peek(&mut byte);
+            if !matches!(silent, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock) {
+                return false;
+            }
+        }
+        let mut byte = [MaybeUninit::uninit()];
+        let mut byte = ReadBuf::uninit(&mut byte);
+        // Whatever came between two exchanges belongs to neither.
+        Pin::new(&mut self.stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut byte).is_pending()
+    }
+
+    /// Nothing of the exchange before may be left.
+    pub(super) fn is_clean(&self) -> bool {
+        self.start == self.buffer.len()
+    }
+
+    /// Whether a byte of an answer is there, be it an interim one.
+    pub(super) fn has_answered(&self) -> bool {
+        self.interim > 0 || !self.is_clean()
+    }
+
+    /// Makes ready for the next exchange, and keeps no memory until then.
+    pub(super) fn rest(&mut self) {
+        self.buffer = Buffer::default();
+        (self.start, self.interim) = (0, 0);
+    }
+
+    /// The head of the answer to a request with `method`. Interim answers are let pass, up to a bound: the client
+    /// was invited by the router, if at all.
+    pub(super) fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+        method: &Method,
+    ) -> Poll<Result<ResponseHead, ReadFault>> {
+        loop {
+            let bytes = &self.buffer[self.start..];
+            match self.scan.find(bytes).map_err(ReadFault::Flawed)? {
+                Some(length) if length <= RESPONSE_HEAD => {
+                    let head = ResponseHead::parse(&bytes[..length], method).map_err(ReadFault::Flawed)?;
+                    self.scan = HeadEnd::default();
+                    self.skip(length);
+                    if !head.status().is_informational() || head.status() == StatusCode::SWITCHING_PROTOCOLS {
+                        return Poll::Ready(Ok(head));
+                    }
+                    self.interim += 1;
+                    if self.interim > limits::INTERIM {
+                        return Poll::Ready(Err(ReadFault::Unasked("more interim answers than are let pass")));
+                    }
+                    continue;
+                }
+                None if bytes.len() <= RESPONSE_HEAD => {}
+                _ => return Poll::Ready(Err(ReadFault::Flawed(Flaw::HeadTooLarge))),
+            }
+            match ready!(self.poll_more(context, false)) {
+                Ok(0) => return Poll::Ready(Err(ReadFault::Ended)),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(ReadFault::Broken(error))),
+            }
+        }
+    }
+
+    /// The bytes that are there.
+    pub(super) fn unused(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    /// Lets go of bytes.
+    pub(super) fn skip(&mut self, bytes: usize) {
+        self.start += bytes;
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            self.start = 0;
+        }
+    }
+
+    /// Reads once: zero at the end. While nothing comes and nothing is kept, no memory is held.
+    pub(super) fn poll_more(&mut self, context: &mut Context<'_>, long: bool) -> Poll<std::io::Result<usize>> {
+        if self.buffer.is_empty() && self.buffer.capacity() < if long { buffer::LARGE } else { 1 } {
+            self.buffer = if long { Buffer::large() } else { Buffer::medium() };
+        } else if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        let read = poll_read_buf(Pin::new(&mut self.stream), context, &mut *self.buffer);
+        if self.buffer.is_empty() {
+            self.buffer = Buffer::default();
+        }
+        read
+    }
+
+    /// The stream, and what came over it beyond the head, when it goes over to another protocol.
+    pub(super) fn into_parts(self) -> (Stream, Buffer) {
+        let Self { stream, mut buffer, start, .. } = self;
+        buffer.drain(..start);
+        (stream, buffer)
     }
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.driver.abort();
+/// What is left of an answer's body on a connection.
+#[derive(Clone, Copy)]
+pub(super) enum Rest {
+    /// Nothing.
+    Over,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunked(ChunkDecoder),
+    /// Whatever comes.
+    UntilClose,
+}
+
+/// Longer bodies are read in large pieces.
+const LONG: u64 = 64 * 1024;
+
+impl Rest {
+    pub(super) fn of(framing: Framing) -> Self {
+        match framing {
+            Framing::None => Self::Over,
+            Framing::Length(length) => Self::Length(length),
+            Framing::Chunked => Self::Chunked(ChunkDecoder::default()),
+            Framing::UntilClose => Self::UntilClose,
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self, Self::Over)
+    }
+
+    /// How many bytes of data are at the front of what is there; drops framing in front of them.
+    pub(super) fn look(&mut self, connection: &mut Connection) -> Result<usize, Flaw> {
+        match self {
+            Self::Over => Ok(0),
+            Self::Length(left) => Ok(usize::try_from(*left).unwrap_or(usize::MAX).min(connection.unused().len())),
+            Self::UntilClose => Ok(connection.unused().len()),
+            Self::Chunked(decoder) => {
+                let decoded = decoder.decode(connection.unused())?;
+                connection.skip(decoded.framing);
+                if decoder.is_done() {
+                    *self = Self::Over;
+                }
+                Ok(decoded.data)
+            }
+        }
+    }
+
+    /// Notes that so many bytes of data are gone.
+    pub(super) fn take(&mut self, bytes: usize) {
+        match self {
+            Self::Over | Self::UntilClose => {}
+            Self::Length(left) => {
+                *left = left.saturating_sub(bytes as u64);
+                if *left == 0 {
+                    *self = Self::Over;
+                }
+            }
+            Self::Chunked(decoder) => decoder.take(bytes),
+        }
+    }
+
+    /// What the end of the connection means.
+    pub(super) fn at_end(&mut self) -> Result<(), ReadFault> {
+        match self {
+            Self::Over | Self::UntilClose => {
+                *self = Self::Over;
+                Ok(())
+            }
+            Self::Length(_) | Self::Chunked(_) => Err(ReadFault::Ended),
+        }
+    }
+
+    /// Whether large pieces are worth their memory.
+    pub(super) fn is_long(&self) -> bool {
+        matches!(self, Self::Length(left) if *left > LONG)
     }
 }
 
-/// What an error of the engine means.
-pub(super) fn rejection(error: &hyper::Error) -> Rejection {
-    Rejection::new(reason(error), chain(error))
+impl ReadFault {
+    /// Whether it is the connection that is over, rather than what came that is wrong.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self, Self::Ended | Self::Broken(_))
+    }
 }
 
-fn reason(error: &hyper::Error) -> Reason {
-    if error.is_parse() {
-        return Reason::DestinationProtocol;
-    }
-    if error.is_body_write_aborted() {
-        // The body was shorter than announced: only a client that went away does that.
-        return Reason::ClientClosed;
-    }
-    if let Some(io) = io_cause(error) {
-        if tls::tls_error(io).is_some() {
+impl From<ReadFault> for Rejection {
+    fn from(fault: ReadFault) -> Self {
+        match fault {
+            ReadFault::Ended => Self::new(Reason::DestinationReset, "the connection ended before the answer did"),
             // TLS 1.3 refuses a client certificate only after the handshake.
-            return Reason::TlsFailed;
-        }
-        if matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) {
-            // A chunk that is none.
-            return Reason::DestinationProtocol;
+            ReadFault::Broken(error) if tls::tls_error(&error).is_some() => {
+                Self::new(Reason::TlsFailed, error.to_string())
+            }
+            ReadFault::Broken(error) => Self::new(Reason::DestinationReset, error.to_string()),
+            ReadFault::Flawed(flaw) => Self::new(Reason::DestinationProtocol, flaw.to_string()),
+            ReadFault::Unasked(what) => Self::new(Reason::DestinationProtocol, what),
         }
     }
-    Reason::DestinationReset
-}
-
-fn io_cause(error: &hyper::Error) -> Option<&io::Error> {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            return Some(io);
-        }
-        cause = inner.source();
-    }
-    None
-}
-
-/// The error with all its causes; hyper's own words name only the outermost.
-fn chain(error: &hyper::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

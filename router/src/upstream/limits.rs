@@ -18,12 +18,8 @@ pub(super) const AGE: Duration = Duration::from_secs(3_600);
 /// How often connections that were idle for too long are looked for.
 pub(super) const REAP_EVERY: Duration = Duration::from_secs(10);
 
-/// Largest answer head, and the most that is read at once. The engine looks at the size between two reads, so a
-/// head may have up to twice this.
-pub(super) const READ_BUFFER: usize = 64 * 1024;
-
-/// Most headers of an answer.
-pub(super) const HEADERS: usize = 128;
+/// Interim answers to one request (1xx) that are let pass.
+pub(super) const INTERIM: u32 = 16;
 
 /// Names whose addresses are remembered. Names come from compiled destinations alone, of which a boundary has no
 /// more than this.

@@ -19,28 +19,29 @@ mod upload;
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::pin::pin;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body::Body;
-use tokio::time::{Instant, sleep_until};
+use http::{Method, StatusCode};
+use tokio::time::Instant;
 
-pub(crate) use self::body::{UpstreamBody, UpstreamFault};
+pub(crate) use self::body::UpstreamBody;
+pub(crate) use self::connect::Stream;
 pub(crate) use self::resolve::Resolver;
 pub(crate) use self::tls::{ClientConfigs, Verify};
-pub(crate) use self::upload::BodyFault;
 
 use self::body::Lease;
 use self::connect::Dialer;
 use self::deadline::{Deadlines, Waiting};
-use self::http1::{Connection, Incoming};
+use self::http1::{Connection, Rest};
 use self::pool::Pool;
-use self::upload::{RequestBody, Upload};
+use self::upload::{SendFault, Upload};
+use crate::body::{ClientBody, Metered};
+use crate::buffer::Buffer;
+use crate::http1::{Outbound, ResponseHead};
 use crate::reject::{Reason, Rejection};
 use crate::snapshot::{Destination, Timeouts};
 
@@ -90,31 +91,36 @@ impl Upstreams {
         Self { dialer: Dialer::new(resolver), pool: Rc::default(), reused: Cell::new(0), repeated: Cell::new(0) }
     }
 
-    /// Sends a request and brings the answer's head; its body follows.
-    ///
-    /// The head's target is the origin form as it shall be sent, and its `Host` the destination's. Dropping the
-    /// future closes the connection.
+    /// Sends a request and brings the answer's head; its body follows. Dropping the future closes the connection.
     ///
     /// # Errors
     /// Why there is no answer.
-    pub(crate) async fn forward<B>(
+    pub(crate) async fn forward<B: ClientBody>(
         &self,
         destination: &Arc<Destination>,
         timeouts: Timeouts,
-        head: http::request::Parts,
-        body: B,
+        outbound: Outbound,
+        body: Metered<B>,
         phases: &mut Phases,
-    ) -> Result<Response<UpstreamBody>, Rejection>
-    where
-        B: Body<Data = Bytes, Error = BodyFault> + Unpin + 'static,
-    {
-        let deadlines = Deadlines::new(timeouts, Instant::now());
-        let (body, upload) = RequestBody::new(body);
-        let request = framed(head, body, destination)?;
+    ) -> Result<Answer<Metered<B>>, Rejection> {
+        let now = Instant::now();
+        let deadlines = Deadlines::new(timeouts, now);
+        let (method, upgrade, framing) = (outbound.method().clone(), outbound.upgrade, body.framing());
+        let mut upload = Upload::new(outbound.framed(framing), body, framing, now);
         let place = self.pool.place(destination);
-        let (connection, answer) = self.exchange(destination, &deadlines, request, &upload, phases).await?;
-        let lease = Lease { connection, upload, place };
-        Ok(answer.map(|incoming| UpstreamBody::new(incoming, lease, deadlines)))
+        let (connection, head) = self.exchange(destination, &deadlines, &method, &mut upload, phases).await?;
+        if head.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // No upgrade was asked for, so this is an answer to something else (RFC 9110 §15.2.2); what follows is
+            // not HTTP.
+            if !upgrade || !upload.ended() {
+                return Err(Rejection::new(Reason::DestinationProtocol, "101 although no upgrade was asked for"));
+            }
+            return Ok(Answer { head, content: Content::Tunnel(Box::new(connection.into_parts())) });
+        }
+        let keeps_alive = head.keeps_alive();
+        let rest = Rest::of(head.framing());
+        let lease = Lease { connection, upload, place, keeps_alive, fault: None };
+        Ok(Answer { content: Content::Body(UpstreamBody::new(lease, rest, deadlines)), head })
     }
 
     /// Drops kept connections of destinations that are served no more. Those in use go when their exchange ends.
@@ -142,31 +148,32 @@ impl Upstreams {
 
     /// A kept connection first. It may have been closed a moment ago without our knowing; then the request goes
     /// to a new one, if it is sure that this cannot do anything twice.
-    async fn exchange(
+    async fn exchange<B: ClientBody>(
         &self,
         destination: &Destination,
         deadlines: &Deadlines,
-        mut request: Request<RequestBody>,
-        upload: &Upload,
+        method: &Method,
+        upload: &mut Upload<B>,
         phases: &mut Phases,
-    ) -> Result<(Connection, Response<Incoming>), Rejection> {
-        if let Some(mut kept) = self.pool.take(destination) {
+    ) -> Result<(Connection, ResponseHead), Rejection> {
+        let repeatable = is_idempotent(method) && upload.is_bodiless();
+        while let Some(mut kept) = self.pool.take(destination, !repeatable) {
             self.reused.set(self.reused.get() + 1);
             phases.reused = true;
-            let spare = spare(&request);
-            match answer(&mut kept, request, deadlines, upload, phases).await {
-                Ok(response) => return Ok((kept, response)),
-                Err(Failure { again: Again::Unsent(unsent), .. }) => request = *unsent,
-                Err(Failure { again: Again::Lost, rejection }) => request = spare.ok_or(rejection)?,
-                Err(Failure { again: Again::Never, rejection }) => return Err(rejection),
+            match answer(&mut kept, upload, method, deadlines, phases).await {
+                Ok(head) => return Ok((kept, head)),
+                Err(failure) if failure.lost && (repeatable || upload.is_unsent()) => upload.rewind(),
+                Err(failure) => return Err(failure.rejection),
             }
             self.repeated.set(self.repeated.get() + 1);
             phases.reused = false;
+            if repeatable {
+                break;
+            }
         }
         let mut connection = self.open(destination, deadlines, phases).await?;
-        let response =
-            answer(&mut connection, request, deadlines, upload, phases).await.map_err(|failure| failure.rejection)?;
-        Ok((connection, response))
+        let head = answer(&mut connection, upload, method, deadlines, phases).await;
+        head.map(|head| (connection, head)).map_err(|failure| failure.rejection)
     }
 
     async fn open(
@@ -179,115 +186,90 @@ impl Upstreams {
         let dialled = self.dialer.dial(destination, deadline, phases).await;
         // Whichever ended first: a total that is over is what the client has to know.
         let stream = dialled.map_err(|rejection| deadlines.check_total(Instant::now()).err().unwrap_or(rejection))?;
-        Connection::open(stream).await
+        Ok(Connection::new(stream))
     }
+}
+
+/// What a destination answered.
+pub(crate) struct Answer<B> {
+    /// Its head, as it came.
+    pub(crate) head: ResponseHead,
+    /// What follows.
+    pub(crate) content: Content<B>,
+}
+
+/// What follows the head of an answer.
+#[allow(clippy::large_enum_variant, reason = "the large one is the common one, and a box would cost an allocation")]
+pub(crate) enum Content<B> {
+    /// A body.
+    Body(UpstreamBody<B>),
+    /// Another protocol, which was asked for: the stream, and what came over it already.
+    Tunnel(Box<(Stream, Buffer)>),
 }
 
 /// An attempt that brought no answer.
 struct Failure {
     rejection: Rejection,
-    again: Again,
-}
-
-/// Whether the same request may be sent once more.
-enum Again {
-    /// Not a byte was sent; here it is.
-    Unsent(Box<Request<RequestBody>>),
     /// The connection went before a byte of an answer; the destination may or may not have seen the request.
-    Lost,
-    /// There was an answer of a kind, or time is up, or the client failed.
-    Never,
+    lost: bool,
 }
 
 /// One request on one connection, until the answer's head.
-async fn answer(
+async fn answer<B: ClientBody>(
     connection: &mut Connection,
-    request: Request<RequestBody>,
+    upload: &mut Upload<B>,
+    method: &Method,
     deadlines: &Deadlines,
-    upload: &Upload,
     phases: &mut Phases,
-) -> Result<Response<Incoming>, Failure> {
-    let began = Instant::now();
-    let mut sending = pin!(connection.send(request));
-    let mut alarm = pin!(sleep_until(deadlines.look_again(began)));
+) -> Result<ResponseHead, Failure> {
+    let head = poll_fn(|context| poll_answer(connection, upload, method, deadlines, context)).await?;
+    phases.first_byte = Some(upload.moved().elapsed());
+    Ok(head)
+}
+
+fn poll_answer<B: ClientBody>(
+    connection: &mut Connection,
+    upload: &mut Upload<B>,
+    method: &Method,
+    deadlines: &Deadlines,
+    context: &mut Context<'_>,
+) -> Poll<Result<ResponseHead, Failure>> {
+    let never = |rejection| Poll::Ready(Err(Failure { rejection, lost: false }));
+    let mut broken = None;
+    if !upload.ended() {
+        match upload.poll(context, &mut connection.stream) {
+            Poll::Ready(Err(SendFault::Client(fault))) => return never(fault.into()),
+            // A destination that takes no more may have answered before.
+            Poll::Ready(Err(SendFault::Broken(error))) => broken = Some(error),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+    }
+    if let Poll::Ready(head) = connection.poll_head(context, method) {
+        let lost = !connection.has_answered();
+        return Poll::Ready(head.map_err(|fault| {
+            let lost = lost && fault.is_end();
+            Failure { rejection: fault.into(), lost }
+        }));
+    }
+    if let Some(error) = broken {
+        let lost = !connection.has_answered();
+        return Poll::Ready(Err(Failure { rejection: http1::ReadFault::Broken(error).into(), lost }));
+    }
+    if upload.poll_gone(context).is_ready() {
+        return never(Rejection::new(Reason::ClientClosed, "before the answer"));
+    }
+    let mut due = deadlines.look_again(upload.moved());
     loop {
-        tokio::select! {
-            biased;
-            sent = &mut sending => {
-                let response = sent.map_err(|failure| judge(failure, upload))?;
-                phases.first_byte = Some(connection.wrote_at().max(began).elapsed());
-                return checked(response);
-            }
-            () = &mut alarm => {
-                let waiting = Waiting { moved: connection.wrote_at().max(began), for_client: upload.waits_for_client() };
-                match deadlines.answer(waiting, Instant::now()) {
-                    Ok(again) => alarm.as_mut().reset(again),
-                    Err(rejection) => return Err(Failure { rejection, again: Again::Never }),
-                }
-            }
+        ready!(connection.alarm.poll(due, context));
+        let waiting = Waiting { moved: upload.moved(), for_client: upload.waits_for_client() };
+        match deadlines.answer(waiting, Instant::now()) {
+            Ok(again) => due = again,
+            Err(rejection) => return never(rejection),
         }
     }
 }
 
-fn judge(failure: http1::SendFailure, upload: &Upload) -> Failure {
-    let http1::SendFailure { unsent, rejection, lost } = failure;
-    if let Some(fault) = upload.fault() {
-        let rejection = Rejection::new(fault.reason(), fault.to_string());
-        return Failure { rejection, again: Again::Never };
-    }
-    let again = match unsent {
-        Some(unsent) => Again::Unsent(Box::new(unsent)),
-        None if lost => Again::Lost,
-        None => Again::Never,
-    };
-    Failure { rejection, again }
-}
-
-/// No upgrade is ever asked for here, so a 101 is an answer to something else (RFC 9110 §15.2.2); what follows it
-/// is not HTTP.
-fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, Failure> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let rejection = Rejection::new(Reason::DestinationProtocol, "101 although no upgrade was asked for");
-        return Err(Failure { rejection, again: Again::Never });
-    }
-    Ok(response)
-}
-
-/// The same request once more, when it may be sent twice: a method whose repetition means the same (RFC 9110
-/// §9.2.2), and no body that is gone by then.
-fn spare(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let idempotent =
-        matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
-    if !idempotent || !request.body().is_empty() {
-        return None;
-    }
-    let mut spare = Request::new(RequestBody::empty());
-    *spare.method_mut() = request.method().clone();
-    *spare.uri_mut() = request.uri().clone();
-    *spare.headers_mut() = request.headers().clone();
-    Some(spare)
-}
-
-/// The request as it goes out. Framing is said here and nowhere else, so that head and body cannot disagree.
-fn framed(
-    mut head: http::request::Parts,
-    body: RequestBody,
-    destination: &Destination,
-) -> Result<Request<RequestBody>, Rejection> {
-    let meant = head.headers.get_all(HOST).iter().eq([destination.host()]);
-    if head.uri.authority().is_some() || !meant {
-        return Err(Rejection::new(Reason::Internal, "a head for another destination"));
-    }
-    head.version = Version::HTTP_11;
-    head.headers.remove(CONTENT_LENGTH);
-    head.headers.remove(TRANSFER_ENCODING);
-    let says_length = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
-    if body.is_empty() && says_length {
-        // RFC 9110 §8.6: some servers answer 411 without it.
-        head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    } else if !body.is_empty() && body.size_hint().exact().is_none() {
-        // Without this the engine would leave out the body of a GET whose length is unknown.
-        head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-    Ok(Request::from_parts(head, body))
+/// A method whose repetition means the same (RFC 9110 §9.2.2).
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
 }

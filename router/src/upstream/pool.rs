@@ -39,15 +39,16 @@ struct Idle {
 
 impl Pool {
     /// The connection used last, if one lives that this destination may still use.
-    pub(super) fn take(&self, destination: &Destination) -> Option<Connection> {
+    /// With `surely` it is asked of the system, not only of the runtime, whether it lives.
+    pub(super) fn take(&self, destination: &Destination, surely: bool) -> Option<Connection> {
         let now = Instant::now();
         let mut idle = self.idle.borrow_mut();
         let kept = idle.get_mut(destination.key())?;
-        while let Some(Idle { connection, since }) = kept.pop_back() {
+        while let Some(Idle { mut connection, since }) = kept.pop_back() {
             self.count.set(self.count.get() - 1);
             // The key should say as much; the address is asked about again because this is where it counts.
             let permitted = destination.permits(connection.peer()).is_ok();
-            if permitted && connection.is_ready() && is_young(&connection, since, now) {
+            if permitted && is_young(&connection, since, now) && connection.is_fit(surely) {
                 return Some(connection);
             }
         }
@@ -88,7 +89,7 @@ impl Pool {
     /// Drops what is of no use any more.
     pub(super) fn reap(&self, now: Instant) {
         self.idle.borrow_mut().retain(|_, kept| {
-            kept.retain(|idle| idle.connection.is_ready() && is_young(&idle.connection, idle.since, now));
+            kept.retain_mut(|idle| is_young(&idle.connection, idle.since, now) && idle.connection.is_fit(false));
             !kept.is_empty()
         });
         self.recount();
@@ -96,13 +97,13 @@ impl Pool {
 }
 
 impl Place {
-    /// Keeps a connection whose exchange is over, or drops it: when it is not fit, when there are enough, or when
+    /// Keeps a connection whose exchange is over, or drops it: when it is old, when there are enough, or when
     /// its destination has gone since.
     pub(super) fn keep(self, connection: Connection) {
         let Self { pool, key, changes } = self;
         let now = Instant::now();
         let served = changes == pool.changes.get() || pool.served.borrow().contains(&key);
-        if !served || !connection.is_ready() || pool.count.get() >= limits::IDLE || !is_young(&connection, now, now) {
+        if !served || pool.count.get() >= limits::IDLE || !is_young(&connection, now, now) {
             return;
         }
         pool.reap_from_now_on();

@@ -1,155 +1,229 @@
-//! The request's body on its way up.
+//! A request on its way up: its head, and the body behind it.
 //!
-//! Owns how far the upload got, so that a failure of the *client's* body is never blamed on the destination.
-//! Assumes that whoever made the body bounds its size and pace. Must never know where the bytes come from.
+//! Owns the framing of what is sent, and how far it got, so that a failure of the *client's* body is never blamed
+//! on the destination. Assumes that whoever made the body bounds its size and pace. Must never know where the
+//! bytes come from.
 
-use std::cell::Cell;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use tokio::io::AsyncWrite;
+use tokio::time::Instant;
 
-use crate::reject::Reason;
+use crate::body::{BodyFault, ClientBody};
+use crate::buffer::Buffer;
+use crate::http1::{Framing, LAST_CHUNK, chunk_head};
 
-/// Why the client's body ended early.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BodyFault {
-    /// The client went away.
-    #[error("the client closed the connection in the middle of its body")]
-    ClientClosed,
-    /// More bytes came than the route takes.
-    #[error("the client's body is larger than the route takes")]
-    TooLarge,
-    /// The bytes came too slowly.
-    #[error("the client's body came too slowly")]
-    TooSlow,
+/// A request that is being sent over HTTP/1.
+pub(super) struct Upload<B> {
+    body: B,
+    framing: Framing,
+    /// The head, and pieces that were put behind it to go out in one write.
+    out: Buffer,
+    sent: usize,
+    /// Whether `out` holds everything from the beginning, so that it can be sent once more.
+    whole: bool,
+    /// Whether a byte went to the connection in use.
+    begun: bool,
+    phase: Phase,
+    /// Whether the client keeps everyone waiting.
+    waiting: bool,
+    moved: Instant,
 }
 
-impl BodyFault {
-    /// The reason that the client gets.
-    pub(crate) fn reason(self) -> Reason {
-        match self {
-            Self::ClientClosed => Reason::ClientClosed,
-            Self::TooLarge => Reason::BodyTooLarge,
-            Self::TooSlow => Reason::BodyTooSlow,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Pieces are still to come; of a body of known length so many bytes.
+    Body(u64),
+    /// Everything is in `out`.
+    Last,
+    /// Everything is sent.
+    Done,
+}
+
+/// Why a request could not be sent to its end.
+pub(super) enum SendFault {
+    /// The client's doing.
+    Client(BodyFault),
+    /// The connection's end.
+    Broken(io::Error),
+}
+
+/// What is put together to go out in one write; longer pieces are written from where they are.
+const TOGETHER: usize = 20 * 1024;
+
+/// The largest chunk made of a piece.
+const CHUNK: usize = 64 * 1024;
+
+impl<B: ClientBody> Upload<B> {
+    /// `head` is the whole head, its framing and its empty line included.
+    pub(super) fn new(head: Buffer, body: B, framing: Framing, now: Instant) -> Self {
+        let phase = match framing {
+            Framing::None => Phase::Last,
+            Framing::Length(length) => Phase::Body(length),
+            Framing::Chunked | Framing::UntilClose => Phase::Body(0),
+        };
+        Self { body, framing, out: head, sent: 0, whole: true, begun: false, phase, waiting: false, moved: now }
+    }
+
+    /// Sends as much as can be sent. Ready when everything is.
+    pub(super) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        stream: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<Result<(), SendFault>> {
+        loop {
+            self.waiting = false;
+            if matches!(self.phase, Phase::Body(_)) && self.out.len() - self.sent < TOGETHER {
+                match self.body.poll_piece(context) {
+                    Poll::Ready(Ok(true)) if self.is_beyond() => {
+                        return Poll::Ready(Err(SendFault::Client(BodyFault::TooLarge)));
+                    }
+                    Poll::Ready(Ok(true)) if self.is_long() => {
+                        ready!(self.poll_long(context, stream)).map_err(SendFault::Broken)?;
+                        continue;
+                    }
+                    Poll::Ready(Ok(more)) => {
+                        self.gather(more)?;
+                        continue;
+                    }
+                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(SendFault::Client(fault))),
+                    Poll::Pending => self.waiting = true,
+                }
+            }
+            if self.sent < self.out.len() {
+                let written = Pin::new(&mut *stream).poll_write(context, &self.out[self.sent..]);
+                self.sent += ready!(progress(written)).map_err(SendFault::Broken)?;
+                self.begun = true;
+                if self.sent == self.out.len() {
+                    self.moved = Instant::now();
+                }
+                continue;
+            }
+            match self.phase {
+                Phase::Done => return Poll::Ready(Ok(())),
+                Phase::Last => {
+                    ready!(Pin::new(&mut *stream).poll_flush(context)).map_err(SendFault::Broken)?;
+                    self.phase = Phase::Done;
+                }
+                Phase::Body(_) if self.waiting => {
+                    ready!(Pin::new(&mut *stream).poll_flush(context)).map_err(SendFault::Broken)?;
+                    return Poll::Pending;
+                }
+                Phase::Body(_) => {}
+            }
         }
     }
-}
 
-/// The one body type of all upstream connections: nothing, or somebody's body in a box.
-pub(super) struct RequestBody(Option<Streaming>);
+    /// Whether the piece is longer than what was announced.
+    fn is_beyond(&self) -> bool {
+        matches!((self.framing, self.phase), (Framing::Length(_), Phase::Body(owed)) if self.body.piece().len() as u64 > owed)
+    }
 
-struct Streaming {
-    source: Box<dyn Body<Data = Bytes, Error = BodyFault> + Unpin>,
-    /// What is still to come of an announced length. The engine neither waits for bytes that an ended body owes nor
-    /// minds those beyond: the first leaves the destination waiting, the second would be cut.
-    owed: Option<u64>,
-    progress: Rc<Progress>,
-}
+    /// Whether the piece is written from where it is.
+    fn is_long(&self) -> bool {
+        matches!(self.framing, Framing::Length(_)) && self.body.piece().len() > TOGETHER
+    }
 
-#[derive(Default)]
-struct Progress {
-    ended: Cell<bool>,
-    waiting: Cell<bool>,
-    fault: Cell<Option<BodyFault>>,
-}
+    fn poll_long(&mut self, context: &mut Context<'_>, stream: &mut (impl AsyncWrite + Unpin)) -> Poll<io::Result<()>> {
+        let parts = [IoSlice::new(&self.out[self.sent..]), IoSlice::new(self.body.piece())];
+        let parts = if self.sent < self.out.len() { &parts[..] } else { &parts[1..] };
+        let written = ready!(progress(Pin::new(&mut *stream).poll_write_vectored(context, parts)))?;
+        let of_out = written.min(self.out.len() - self.sent);
+        self.sent += of_out;
+        (self.begun, self.whole) = (true, false);
+        self.moved = Instant::now();
+        self.account(written - of_out);
+        Poll::Ready(Ok(()))
+    }
 
-/// Looks on while the connection reads the body.
-#[derive(Clone)]
-pub(super) struct Upload(Option<Rc<Progress>>);
-
-impl RequestBody {
-    /// A body, and the one who looks on. An empty body costs nothing.
-    pub(super) fn new<B>(source: B) -> (Self, Upload)
-    where
-        B: Body<Data = Bytes, Error = BodyFault> + Unpin + 'static,
-    {
-        if source.is_end_stream() {
-            return (Self::empty(), Upload(None));
+    /// Puts a piece, or the end, behind what is to be written.
+    fn gather(&mut self, more: bool) -> Result<(), SendFault> {
+        if self.sent == self.out.len() {
+            self.out.clear();
+            (self.sent, self.whole) = (0, false);
         }
-        let progress = Rc::new(Progress::default());
-        let upload = Upload(Some(Rc::clone(&progress)));
-        let owed = source.size_hint().exact();
-        (Self(Some(Streaming { source: Box::new(source), owed, progress })), upload)
+        match (self.framing, more) {
+            (Framing::Length(_), true) => {
+                let bytes = self.body.piece().len();
+                self.out.extend_from_slice(self.body.piece());
+                self.account(bytes);
+            }
+            // A client that went does not owe the destination fewer bytes than it announced.
+            (Framing::Length(_), false) => return Err(SendFault::Client(BodyFault::ClientClosed)),
+            (_, true) => {
+                let bytes = self.body.piece().len().min(CHUNK);
+                let (text, length) = chunk_head(bytes);
+                self.out.extend_from_slice(&text[..length]);
+                self.out.extend_from_slice(&self.body.piece()[..bytes]);
+                self.out.extend_from_slice(b"\r\n");
+                self.body.consume(bytes);
+            }
+            (_, false) => {
+                self.out.extend_from_slice(LAST_CHUNK);
+                self.phase = Phase::Last;
+            }
+        }
+        Ok(())
     }
 
-    /// No body.
-    pub(super) fn empty() -> Self {
-        Self(None)
+    fn account(&mut self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        self.body.consume(bytes);
+        if let Phase::Body(owed) = &mut self.phase {
+            *owed = owed.saturating_sub(bytes as u64);
+            if *owed == 0 {
+                self.phase = Phase::Last;
+            }
+        }
     }
 
-    /// Whether nothing is sent.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-}
-
-impl Upload {
     /// Whether there is nothing left to send.
     pub(super) fn ended(&self) -> bool {
-        self.0.as_ref().is_none_or(|progress| progress.ended.get())
+        self.phase == Phase::Done
+    }
+
+    /// Whether not a byte was sent, and all can be.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.whole && !self.begun
+    }
+
+    /// Begins anew, on another connection.
+    pub(super) fn rewind(&mut self) {
+        (self.sent, self.begun) = (0, false);
+        if self.phase == Phase::Done {
+            self.phase = Phase::Last;
+        }
+    }
+
+    /// Whether there is no body at all.
+    pub(super) fn is_bodiless(&self) -> bool {
+        self.framing == Framing::None
     }
 
     /// Whether it is the client who keeps everyone waiting.
     pub(super) fn waits_for_client(&self) -> bool {
-        self.0.as_ref().is_some_and(|progress| progress.waiting.get() && !progress.ended.get())
+        self.waiting && !self.ended()
     }
 
-    /// How the client failed, if it did.
-    pub(super) fn fault(&self) -> Option<BodyFault> {
-        self.0.as_ref().and_then(|progress| progress.fault.get())
-    }
-}
-
-impl Streaming {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        let polled = Pin::new(self.source.as_mut()).poll_frame(cx).map(|next| self.measured(next));
-        self.progress.waiting.set(polled.is_pending());
-        match &polled {
-            Poll::Ready(None) => self.progress.ended.set(true),
-            Poll::Ready(Some(Err(fault))) => self.progress.fault.set(Some(*fault)),
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
-        }
-        polled
+    /// When the last byte was sent that could be.
+    pub(super) fn moved(&self) -> Instant {
+        self.moved
     }
 
-    /// A body that ends before its announced length belongs to a client that went; one that goes on is too large.
-    fn measured(&mut self, next: Option<Result<Frame<Bytes>, BodyFault>>) -> Option<Result<Frame<Bytes>, BodyFault>> {
-        let Some(owed) = self.owed else { return next };
-        match next {
-            None if owed > 0 => Some(Err(BodyFault::ClientClosed)),
-            Some(Ok(frame)) => {
-                let came = frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.owed = Some(owed.saturating_sub(came));
-                Some(if came > owed { Err(BodyFault::TooLarge) } else { Ok(frame) })
-            }
-            next => next,
-        }
+    /// Ready when the client is no longer there. Meant for when everything is sent.
+    pub(super) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.ended() { self.body.poll_gone(context) } else { Poll::Pending }
     }
 }
 
-impl Drop for Streaming {
-    /// A connection lets go of a body that it needs no more, for example when all announced bytes were sent.
-    fn drop(&mut self) {
-        self.progress.ended.set(true);
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BodyFault;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        self.0.as_mut().map_or(Poll::Ready(None), |streaming| streaming.poll(cx))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|streaming| streaming.owed.unwrap_or(0) == 0 && streaming.source.is_end_stream())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |streaming| streaming.source.size_hint())
+/// A write of nothing is a connection's end.
+fn progress(written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    match written {
+        Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        written => written,
     }
 }

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderName, Method};
 
 use super::Passed;
+use crate::http1::Fields;
 
 /// A set of methods; the empty one holds them all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,11 +63,11 @@ pub(super) struct Conditions {
 impl Conditions {
     /// The first condition that a request does not meet. A header or parameter that is given twice meets none:
     /// it has two values, and the destination may read the other one.
-    pub(super) fn objection(&self, headers: &HeaderMap, query: Option<&str>) -> Option<Passed> {
+    pub(super) fn objection(&self, headers: &Fields, query: Option<&str>) -> Option<Passed> {
         for (name, expected) in &self.headers {
-            let mut values = headers.get_all(name).iter();
+            let mut values = headers.all(name.as_str());
             let alone = (values.next(), values.next());
-            if !matches!(alone, (Some(value), None) if value.as_bytes() == expected.as_bytes()) {
+            if !matches!(alone, (Some(value), None) if value == expected.as_bytes()) {
                 return Some(Passed::Header(name.as_str().to_owned()));
             }
         }

@@ -2,7 +2,7 @@
 //! (`make proofs`); figures are in `docs/measurements.md`. Nothing is asserted: machines differ.
 
 use criterion::{BatchSize, Criterion};
-use http::{HeaderMap, Method};
+use http::Method;
 
 use super::tests::{Spec, spec, table};
 use super::{Found, Query};
@@ -53,7 +53,7 @@ fn measure(name: &str, asked: usize) {
     for routes in [100, 1_000, 10_000, 100_000] {
         let step = (routes / asked.min(routes)).max(1);
         let table = table(&services(routes), &[]);
-        let headers = HeaderMap::new();
+        let headers = crate::http1::Fields::default();
         let mut random = fastrand::Rng::with_seed(7);
         group.bench_function(routes.to_string(), |bencher| {
             bencher.iter_batched_ref(

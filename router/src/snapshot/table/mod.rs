@@ -23,7 +23,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::Method;
 use smallvec::SmallVec;
 
 pub(crate) use build::{Entry, build};
@@ -92,7 +92,7 @@ pub(crate) struct Query<'r> {
     /// Whether the path has two readings: then only routes that take it raw are meant.
     pub(crate) ambiguous: bool,
     pub(crate) method: &'r Method,
-    pub(crate) headers: &'r HeaderMap,
+    pub(crate) headers: &'r crate::http1::Fields,
     /// The raw query, without `?`.
     pub(crate) query: Option<&'r str>,
     /// Seconds after 1970.

@@ -3,7 +3,9 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::Method;
+
+use crate::http1::Fields;
 use postern_config::document::RouteMatch;
 use postern_config::value::{HostName, RootPath, Segment, Template, Timestamp};
 use proptest::prelude::*;
@@ -64,8 +66,7 @@ fn ask(table: &RouteTable, ask: &Ask<'_>) -> Result<String, Vec<String>> {
         "" => Vec::new(),
         rest => rest.split('/').collect(),
     };
-    let headers: HeaderMap =
-        ask.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+    let headers: Fields = ask.headers.iter().copied().collect();
     let method: Method = ask.method.parse().unwrap();
     let query = Query {
         host: ask.host,
@@ -227,9 +228,7 @@ fn a_condition_given_twice_is_not_met() {
         let found = ask(&table, &Ask { host: "h", path: "/a", method: "GET", headers, query: Some(query) });
         assert_eq!(found.is_ok(), expected, "{headers:?} {query}");
     }
-    let mut headers = HeaderMap::new();
-    headers.append("x-v", "1".parse().unwrap());
-    headers.append("x-v", "2".parse().unwrap());
+    let headers = Fields::from_iter([("x-v", "1"), ("x-v", "2")]);
     let query = Query {
         host: "h",
         segments: &["a"],
@@ -261,7 +260,7 @@ fn an_ended_lease_does_not_answer() {
     let plan = Arc::clone(&table(std::slice::from_ref(&one), &[]).routes()[0]);
     let entry = Entry { plan, root: &one.root, matching: &one.matching, held_since: 1, lease_until: Some(lease) };
     let table = build(vec![entry], std::iter::empty());
-    let headers = HeaderMap::new();
+    let headers = Fields::default();
     for (now, answers) in [(lease.unix() - 1, true), (lease.unix(), false)] {
         let query = Query {
             host: "h",
@@ -279,7 +278,7 @@ fn an_ended_lease_does_not_answer() {
 #[test]
 fn a_raw_route_is_only_raw_where_nothing_else_lies_below_it() {
     let raw = |id: &str, root: &str| Spec { raw: true, ..spec(id, root, "{}") };
-    let headers = HeaderMap::new();
+    let headers = Fields::default();
     let answers = |table: &RouteTable| {
         let query = Query {
             host: "h",

@@ -19,13 +19,12 @@ mod tests;
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-
 pub(crate) use self::basic::{PasswordQuestion, Realm};
 pub(crate) use self::flaw::Flaw;
 pub(crate) use self::jwt::Issuer;
 use self::presented::Presented;
 use self::token::Token;
+use crate::http1::Fields;
 pub(crate) use crate::principal::Principal;
 use crate::reject::Rejection;
 
@@ -61,14 +60,14 @@ pub(crate) enum Outcome {
 /// The refusal, with the challenges of the route's ways.
 pub(crate) fn authenticate(
     ways: &[Way],
-    headers: &HeaderMap,
+    headers: &Fields,
     query: Option<&str>,
     now: i64,
 ) -> Result<Outcome, Rejection> {
     decide(ways, headers, query, now).map_err(|flaw| challenge::refuse(ways, flaw))
 }
 
-fn decide(ways: &[Way], headers: &HeaderMap, query: Option<&str>, now: i64) -> Result<Outcome, Flaw> {
+fn decide(ways: &[Way], headers: &Fields, query: Option<&str>, now: i64) -> Result<Outcome, Flaw> {
     if ways.iter().all(|way| matches!(way, Way::None)) {
         return Ok(Outcome::Proved(Principal::anonymous()));
     }

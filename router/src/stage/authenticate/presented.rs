@@ -2,10 +2,8 @@
 //!
 //! A header with two readings is refused here, before anything is looked up.
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
-
 use super::{Flaw, iam};
+use crate::http1::{Fields, text};
 
 /// The credentials of a request, in their one reading.
 pub(super) enum Presented<'r> {
@@ -21,8 +19,8 @@ pub(super) enum Presented<'r> {
 }
 
 /// Reads what is presented. `query` is looked at only when `signatures` are of use.
-pub(super) fn read<'r>(headers: &'r HeaderMap, query: Option<&str>, signatures: bool) -> Result<Presented<'r>, Flaw> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
+pub(super) fn read<'r>(headers: &'r Fields, query: Option<&str>, signatures: bool) -> Result<Presented<'r>, Flaw> {
+    let mut values = headers.all("authorization");
     let value = values.next();
     if values.next().is_some() {
         return Err(Flaw::Several);
@@ -32,7 +30,7 @@ pub(super) fn read<'r>(headers: &'r HeaderMap, query: Option<&str>, signatures: 
         (None, false) => Ok(Presented::Nothing),
         (None, true) => iam::check_query(query.unwrap_or_default()).map(|()| Presented::Signed),
         (Some(_), true) => Err(Flaw::Several),
-        (Some(value), false) => read_header(value.to_str().map_err(|_| Flaw::Malformed)?),
+        (Some(value), false) => read_header(text(value).ok_or(Flaw::Malformed)?),
     }
 }
 

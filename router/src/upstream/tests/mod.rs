@@ -15,14 +15,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::*;
+use crate::body::BodyFault;
+use crate::http1::Framing;
 use dns::NameServer;
 
 /// Runs a test on the kind of runtime that a core has. A test that hangs fails.
@@ -97,12 +96,11 @@ async fn upstreams_with(names: &NameServer) -> Upstreams {
     Upstreams::new(Resolver::new(&[names.address()]).unwrap())
 }
 
-fn head(method: Method, path: &str, destination: &Destination) -> http::request::Parts {
-    let mut request = Request::new(());
-    *request.method_mut() = method;
-    *request.uri_mut() = path.parse().unwrap();
-    request.headers_mut().insert(HOST, destination.host().clone());
-    request.into_parts().0
+fn head(method: Method, path: &str, destination: &Destination) -> Outbound {
+    let mut text = Buffer::small();
+    let host = destination.host().to_str().unwrap();
+    text.extend_from_slice(format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n").as_bytes());
+    Outbound::new(text, method)
 }
 
 /// A client's body by script.
@@ -111,6 +109,7 @@ struct Script {
     steps: VecDeque<Step>,
     exact: Option<u64>,
     pause: Option<Pin<Box<Sleep>>>,
+    piece: &'static [u8],
 }
 
 enum Step {
@@ -138,22 +137,25 @@ impl Script {
     }
 }
 
-impl Body for Script {
-    type Data = Bytes;
-    type Error = BodyFault;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+impl ClientBody for Script {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, BodyFault>> {
+        if !self.piece.is_empty() {
+            return Poll::Ready(Ok(true));
+        }
         if let Some(pause) = &mut self.pause {
-            std::task::ready!(pause.as_mut().poll(cx));
+            std::task::ready!(pause.as_mut().poll(context));
             self.pause = None;
         }
         match self.steps.pop_front() {
-            None => Poll::Ready(None),
-            Some(Step::Data(data)) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(data))))),
-            Some(Step::Fault(fault)) => Poll::Ready(Some(Err(fault))),
+            None => Poll::Ready(Ok(false)),
+            Some(Step::Data(data)) => {
+                self.piece = data;
+                Poll::Ready(Ok(true))
+            }
+            Some(Step::Fault(fault)) => Poll::Ready(Err(fault)),
             Some(Step::Pause(length)) => {
                 self.pause = Some(Box::pin(sleep(length)));
-                self.poll_frame(cx)
+                self.poll_piece(context)
             }
             Some(Step::Stall) => {
                 self.steps.push_front(Step::Stall);
@@ -162,13 +164,53 @@ impl Body for Script {
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.steps.is_empty()
+    fn piece(&self) -> &[u8] {
+        self.piece
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.exact.map_or_else(SizeHint::default, SizeHint::with_exact)
+    fn consume(&mut self, bytes: usize) {
+        self.piece = &self.piece[bytes..];
     }
+
+    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+impl Script {
+    fn metered(self) -> Metered<Self> {
+        let framing = match self.exact {
+            Some(0) => Framing::None,
+            Some(length) => Framing::Length(length),
+            None => Framing::Chunked,
+        };
+        Metered::new(self, framing, u64::MAX, Rc::default())
+    }
+}
+
+fn body<B>(answer: Answer<B>) -> UpstreamBody<B> {
+    let Content::Body(body) = answer.content else { panic!("another protocol") };
+    body
+}
+
+/// The next piece of an answer; `None` at its end.
+async fn piece<B: ClientBody>(body: &mut UpstreamBody<B>) -> Option<String> {
+    poll_fn(|context| body.poll_piece(context)).await.unwrap().then(|| {
+        let text = String::from_utf8(body.piece().to_vec()).unwrap();
+        body.consume(text.len());
+        text
+    })
+}
+
+/// The rest of an answer.
+async fn collect<B: ClientBody>(content: Content<B>) -> Result<Vec<u8>, Reason> {
+    let Content::Body(mut body) = content else { panic!("another protocol") };
+    let mut bytes = Vec::new();
+    while poll_fn(|context| body.poll_piece(context)).await.map_err(|fault| fault.reason)? {
+        bytes.extend_from_slice(body.piece());
+        body.consume(body.piece().len());
+    }
+    Ok(bytes)
 }
 
 /// Short ones, so that a test of a timeout is over soon; long enough for a busy machine.
@@ -192,12 +234,12 @@ async fn send(
     let mut phases = Phases::default();
     let head = head(method, "/orders/1?a=b", destination);
     let answer = upstreams
-        .forward(destination, timeouts, head, body, &mut phases)
+        .forward(destination, timeouts, head, body.metered(), &mut phases)
         .await
         .map_err(|rejection| rejection.reason)?;
-    let (head, body) = answer.into_parts();
-    let bytes = body.collect().await.map_err(|fault| fault.reason)?.to_bytes();
-    Ok((head.status, String::from_utf8(bytes.to_vec()).unwrap()))
+    let status = answer.head.status();
+    let bytes = collect(answer.content).await?;
+    Ok((status, String::from_utf8(bytes).unwrap()))
 }
 
 /// Lets everything else run until something holds.

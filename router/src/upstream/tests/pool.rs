@@ -18,7 +18,7 @@ fn requests_one_after_another_share_a_connection() {
         assert_eq!((server.accepted.get(), upstreams.idle_connections()), (1, 1));
         let mut phases = Phases::default();
         let head = head(Method::GET, "/", &destination);
-        drop(upstreams.forward(&destination, timeouts(), head, Script::none(), &mut phases).await.unwrap());
+        drop(upstreams.forward(&destination, timeouts(), head, Script::none().metered(), &mut phases).await.unwrap());
         assert!(phases.reused && phases.connect.is_none() && phases.first_byte.is_some());
     });
 }
@@ -130,9 +130,9 @@ async fn rounds(method: Method, count: usize) -> (Vec<Result<(), Reason>>, HashM
     for round in 0..count {
         let head = head(method.clone(), &format!("/{round}"), &destination);
         let body = if method == Method::POST { Script::bytes(b"") } else { Script::none() };
-        let answer = upstreams.forward(&destination, timeouts(), head, body, &mut Phases::default()).await;
+        let answer = upstreams.forward(&destination, timeouts(), head, body.metered(), &mut Phases::default()).await;
         outcomes.push(match answer {
-            Ok(answer) => answer.into_body().collect().await.map(drop).map_err(|fault| fault.reason),
+            Ok(answer) => collect(answer.content).await.map(drop),
             Err(rejection) => Err(rejection.reason),
         });
     }
@@ -228,11 +228,14 @@ fn no_more_than_the_limit_is_kept() {
                 let head = head(Method::GET, "/", &destination);
                 let body = Script::none();
                 answers.push(
-                    upstreams.forward(&destination, timeouts(), head, body, &mut Phases::default()).await.unwrap(),
+                    upstreams
+                        .forward(&destination, timeouts(), head, body.metered(), &mut Phases::default())
+                        .await
+                        .unwrap(),
                 );
             }
             for answer in answers {
-                answer.into_body().collect().await.unwrap();
+                collect(answer.content).await.unwrap();
             }
             assert_eq!(upstreams.idle_connections(), kept);
             // Counts them anew.
@@ -254,9 +257,10 @@ fn what_is_served_no_more_is_not_kept() {
             if in_use {
                 let head = head(Method::GET, "/", &destination);
                 let body = Script::none();
-                let answer = upstreams.forward(&destination, timeouts(), head, body, &mut Phases::default()).await;
+                let answer =
+                    upstreams.forward(&destination, timeouts(), head, body.metered(), &mut Phases::default()).await;
                 upstreams.retain(now_served);
-                answer.unwrap().into_body().collect().await.unwrap();
+                collect(answer.unwrap().content).await.unwrap();
             } else {
                 upstreams.retain(now_served);
             }
@@ -325,10 +329,13 @@ fn who_goes_away_takes_the_connection_along() {
         until(|| closed.get() == 1).await;
         // In the middle of its body.
         let head = head(Method::GET, "/", &destination);
-        let mut answer =
-            upstreams.forward(&destination, timeouts(), head, Script::none(), &mut Phases::default()).await.unwrap();
-        assert!(answer.body_mut().frame().await.unwrap().unwrap().is_data());
-        drop(answer);
+        let answer = upstreams
+            .forward(&destination, timeouts(), head, Script::none().metered(), &mut Phases::default())
+            .await
+            .unwrap();
+        let mut body = body(answer);
+        assert!(piece(&mut body).await.is_some());
+        drop(body);
         until(|| closed.get() == 2).await;
         assert_eq!(upstreams.idle_connections(), 0);
     });

@@ -135,13 +135,14 @@ async fn meet(authority: &Authority, identity: Identity, asked: &str, verify: Ve
     let destination = destination(&server, asked, &config);
     let head = head(Method::POST, "/", &destination);
     let mut phases = Phases::default();
-    let answer = upstreams().forward(&destination, timeouts(), head, Script::bytes(b"secret"), &mut phases).await;
+    let answer =
+        upstreams().forward(&destination, timeouts(), head, Script::bytes(b"secret").metered(), &mut phases).await;
     match answer {
         Ok(answer) => {
             assert!(phases.tls.is_some());
             assert_eq!(*seen.asked.borrow(), [asked]);
-            let text = answer.into_body().collect().await.unwrap().to_bytes();
-            Ok(String::from_utf8(text.to_vec()).unwrap())
+            let text = collect(answer.content).await.unwrap();
+            Ok(String::from_utf8(text).unwrap())
         }
         Err(rejection) => {
             assert_eq!(seen.requests.get(), 0, "nothing of the request was sent");

@@ -9,8 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use jsonwebtoken::{Algorithm as Signing, EncodingKey};
 use postern_config::document::{Jwk, JwtIssuer};
 use postern_config::secrets::Secrets;
@@ -154,20 +153,17 @@ fn good() -> String {
     signers().p256.token(Signing::ES256, r#"{"alg":"ES256","kid":"p256"}"#, &claims(&json!({})))
 }
 
-fn authorization(value: &str) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
-    headers
+fn authorization(value: &str) -> Fields {
+    Fields::from_iter([("authorization", value)])
 }
 
 /// What a token proves, or what is wrong with it. Tokens that no HTTP header can hold are asked about directly.
 fn present(ways: &[Way], token: &str) -> Result<Principal, Flaw> {
-    let Ok(value) = HeaderValue::from_str(&format!("Bearer {token}")) else {
+    let value = format!("Bearer {token}");
+    if HeaderValue::from_str(&value).is_err() {
         return by_token(ways, token, NOW);
-    };
-    let mut headers = HeaderMap::new();
-    headers.insert(AUTHORIZATION, value);
-    match decide(ways, &headers, None, NOW)? {
+    }
+    match decide(ways, &authorization(&value), None, NOW)? {
         Outcome::Proved(principal) => Ok(principal),
         Outcome::Ask(_) => panic!("a token is no password"),
     }

@@ -1,0 +1,121 @@
+//! A connection that speaks HTTP/1: one request after the other, in their order.
+//!
+//! Everything that an exchange needs happens in this one task: reading, forwarding, answering. Must never know
+//! policies or destinations.
+
+use std::cell::RefCell;
+use std::future::{Future as _, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+
+use http::Method;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::reader::{Clocks, NoHead, Reader};
+use super::writer::{Terms, Writer};
+use crate::buffer::Buffer;
+use crate::drain::Phase;
+use crate::http1::{RequestHead, Version};
+use crate::observe::Exchange;
+use crate::pipeline::{self, Answer};
+use crate::reject::{Local, Reason, Rejection};
+use crate::services::Core;
+use crate::stage::identify::Arrival;
+use crate::upstream::Content;
+
+/// How it ended.
+pub(super) enum End {
+    /// For good.
+    Closed,
+    /// The client speaks HTTP/2; what was read of it.
+    Http2(Buffer),
+}
+
+/// Serves requests until either side ends the connection.
+pub(super) async fn serve<S>(core: &Rc<Core>, io: &RefCell<S>, arrival: Arrival) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let shared = &core.shared;
+    let clocks = Clocks { head: shared.head_timeout, idle: shared.idle_timeout, body: shared.body_idle };
+    let mut reader = Reader::new(io, clocks);
+    let mut writer = Writer::new(io, shared.idle_timeout);
+    let mut closing = pin!(shared.drain.reached(Phase::Closing));
+    loop {
+        let next = poll_fn(|context| {
+            let polled = reader.poll_head(context);
+            // What has begun is served; nothing new is begun.
+            let over = polled.is_pending() && reader.is_idle() && closing.as_mut().poll(context).is_ready();
+            if over { std::task::Poll::Ready(Err(NoHead::Ended)) } else { polled }
+        });
+        let head = match next.await {
+            Ok(head) => head,
+            Err(NoHead::Ended) => break,
+            Err(NoHead::Http2) => return End::Http2(reader.into_unused()),
+            Err(NoHead::Flawed(flaw)) => return refuse(core, arrival, reader, writer, &flaw.into()).await,
+            Err(NoHead::TooSlow) => return refuse(core, arrival, reader, writer, &Reason::HeadTooSlow.into()).await,
+        };
+        let asked = Asked::of(&head);
+        let (exchange, answer) = pipeline::handle(core, arrival, head, &mut reader).await;
+        let ending = asked.closes || shared.drain.is_ending();
+        let goes_on = match answer {
+            Answer::Local(answer) => {
+                let ending = ending || !reader.can_drain();
+                writer.local(&answer, asked.terms(ending), exchange).await
+            }
+            Answer::Upstream(answer) => match answer.content {
+                Content::Body(body) => writer.upstream(&answer.head, body, asked.terms(ending), exchange).await,
+                Content::Tunnel(_) => false,
+            },
+        };
+        if !goes_on {
+            reader.linger().await;
+            break;
+        }
+        if !reader.drain().await {
+            break;
+        }
+    }
+    let _ = poll_fn(|context| Pin::new(&mut *io.borrow_mut()).poll_shutdown(context)).await;
+    End::Closed
+}
+
+/// What is to be known of a request when it is answered.
+struct Asked {
+    head_only: bool,
+    version: Version,
+    closes: bool,
+}
+
+impl Asked {
+    fn of(head: &RequestHead) -> Self {
+        let version = head.version();
+        Self {
+            head_only: *head.method() == Method::HEAD,
+            version,
+            closes: version == Version::Http10 || head.lists("connection", "close"),
+        }
+    }
+
+    fn terms(&self, ending: bool) -> Terms {
+        Terms { head_only: self.head_only, version: self.version, ending }
+    }
+}
+
+/// Answers what is no request, and ends the connection: where the next one would begin cannot be known.
+async fn refuse<S>(
+    core: &Rc<Core>,
+    arrival: Arrival,
+    mut reader: Reader<'_, S>,
+    mut writer: Writer<'_, S>,
+    rejection: &Rejection,
+) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (exchange, answer): (Exchange, Local) = pipeline::refuse(core, arrival, rejection);
+    let terms = Terms { head_only: false, version: Version::Http11, ending: true };
+    writer.local(&answer, terms, exchange).await;
+    reader.linger().await;
+    End::Closed
+}

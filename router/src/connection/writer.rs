@@ -1,0 +1,303 @@
+//! What a client gets over HTTP/1: heads with their framing, bodies as they come.
+//!
+//! Owns the framing of answers and the clock of a client that does not read. Must never know where an answer comes
+//! from.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{IoSlice, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::io::AsyncWrite;
+use tokio::time::Instant;
+
+use super::date;
+use crate::alarm::Alarm;
+use crate::body::ClientBody;
+use crate::buffer::Buffer;
+use crate::http1::{Framing, LAST_CHUNK, ResponseHead, Version, chunk_head, content_length};
+use crate::observe::Exchange;
+use crate::reject::{Local, Reason};
+use crate::stage::transform;
+use crate::upstream::UpstreamBody;
+
+/// What the request says about its answer.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    /// No body follows, whatever the head says.
+    pub(super) head_only: bool,
+    /// What the client understands.
+    pub(super) version: Version,
+    /// The connection ends with this answer.
+    pub(super) ending: bool,
+}
+
+/// The writing side of a connection.
+pub(super) struct Writer<'c, S> {
+    io: &'c RefCell<S>,
+    out: Buffer,
+    sent: usize,
+    stall: Duration,
+    alarm: Alarm,
+    stalled_since: Option<Instant>,
+}
+
+/// What goes out together; longer pieces are written from where they are.
+const TOGETHER: usize = 20 * 1024;
+
+/// The largest chunk made of a piece.
+const CHUNK: usize = 256 * 1024;
+
+/// Why an answer did not get to its end.
+enum Cut {
+    /// The client went, or takes nothing.
+    Client,
+    /// The destination, for this reason.
+    Upstream(Reason),
+}
+
+impl<'c, S: AsyncWrite + Unpin> Writer<'c, S> {
+    /// A client that takes not a byte for as long as `stall` would otherwise hold a connection here and one to the
+    /// destination for ever.
+    pub(super) fn new(io: &'c RefCell<S>, stall: Duration) -> Self {
+        Self { io, out: Buffer::default(), sent: 0, stall, alarm: Alarm::default(), stalled_since: None }
+    }
+
+    /// Writes an answer of the router's own. Says whether the connection goes on.
+    pub(super) async fn local(&mut self, answer: &Local, terms: Terms, mut exchange: Exchange) -> bool {
+        self.status_line(answer.status);
+        for (name, value) in &answer.headers {
+            self.field(name.as_str(), value.as_bytes());
+        }
+        self.field("date", date::now().as_bytes());
+        self.finish_head(Framing::Length(answer.body.len() as u64), terms);
+        if !terms.head_only {
+            self.out.extend_from_slice(&answer.body);
+        }
+        let written = poll_fn(|context| self.poll_write_out(context, |_| {})).await;
+        if written.is_ok() {
+            exchange.answer_complete(if terms.head_only { 0 } else { answer.body.len() as u64 });
+        }
+        self.rest();
+        written.is_ok() && !terms.ending
+    }
+
+    /// Passes a destination's answer on. Says whether the connection goes on.
+    pub(super) async fn upstream<B: ClientBody>(
+        &mut self,
+        head: &ResponseHead,
+        mut body: UpstreamBody<B>,
+        terms: Terms,
+        mut exchange: Exchange,
+    ) -> bool {
+        let bodiless = terms.head_only || matches!(head.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let framing = match (head.framing(), terms.version) {
+            (Framing::Chunked | Framing::UntilClose, Version::Http10) => Framing::UntilClose,
+            (Framing::UntilClose, _) => Framing::Chunked,
+            (framing, _) => framing,
+        };
+        let terms = Terms { ending: terms.ending || framing == Framing::UntilClose, ..terms };
+        self.status_line(head.status());
+        let mut dated = false;
+        transform::response(head, &exchange.id, |name, value| {
+            dated |= name.len() == 4 && name.eq_ignore_ascii_case("date");
+            field(&mut self.out, name, value);
+        });
+        if !dated {
+            // RFC 9110 §6.6.1: whoever has a clock may add it.
+            self.field("date", date::now().as_bytes());
+        }
+        if bodiless {
+            // The length of what is not sent, where it was said (RFC 9110 §8.6).
+            let said = content_length(head.fields()).ok().flatten().filter(|_| head.status() != StatusCode::NO_CONTENT);
+            self.finish_bodiless(said, terms);
+        } else {
+            self.finish_head(framing, terms);
+        }
+        let passed = poll_fn(|context| self.poll_pass(context, &mut body, framing, &mut exchange)).await;
+        self.rest();
+        match passed {
+            Ok(()) => exchange.answer_complete(0),
+            Err(Cut::Client) => {}
+            Err(Cut::Upstream(reason)) => exchange.answer_failed(reason),
+        }
+        passed.is_ok() && !terms.ending
+    }
+
+    fn poll_pass<B: ClientBody>(
+        &mut self,
+        context: &mut Context<'_>,
+        body: &mut UpstreamBody<B>,
+        framing: Framing,
+        exchange: &mut Exchange,
+    ) -> Poll<Result<(), Cut>> {
+        loop {
+            if self.out.len() - self.sent < TOGETHER && !body.is_finished() {
+                match body.poll_piece(context) {
+                    Poll::Ready(Ok(true)) => {
+                        let long = framing != Framing::Chunked && body.piece().len() > TOGETHER;
+                        let bytes = if long {
+                            ready!(self.poll_long(context, body))?
+                        } else {
+                            self.gather(body.piece(), framing)
+                        };
+                        body.consume(bytes);
+                        exchange.answer_bytes(bytes as u64);
+                        continue;
+                    }
+                    Poll::Ready(Ok(false)) => {
+                        if framing == Framing::Chunked {
+                            self.out.extend_from_slice(LAST_CHUNK);
+                        }
+                        body.finish();
+                        continue;
+                    }
+                    Poll::Ready(Err(fault)) => {
+                        // What came before goes to the client, and then it sees that the rest is missing.
+                        let _ = self.poll_write_out(context, |_| {});
+                        return Poll::Ready(Err(Cut::Upstream(fault.reason)));
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            if self.sent == self.out.len() && !body.is_finished() {
+                // What there is goes to the client before more is waited for.
+                let _ = Pin::new(&mut *self.io.borrow_mut()).poll_flush(context);
+                return body.poll_gone(context).map(|()| Err(Cut::Client));
+            }
+            ready!(self.poll_write_out(context, |context| body.poll_upload(context))).map_err(|()| Cut::Client)?;
+            if body.is_finished() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Puts a piece behind what is to be written; says how much of it.
+    fn gather(&mut self, piece: &[u8], framing: Framing) -> usize {
+        if self.sent == self.out.len() {
+            self.rest();
+        }
+        if self.out.capacity() == 0 {
+            self.out = Buffer::medium();
+        }
+        let bytes = piece.len().min(CHUNK);
+        if framing == Framing::Chunked {
+            let (text, length) = chunk_head(bytes);
+            self.out.extend_from_slice(&text[..length]);
+            self.out.extend_from_slice(&piece[..bytes]);
+            self.out.extend_from_slice(b"\r\n");
+        } else {
+            self.out.extend_from_slice(&piece[..bytes]);
+        }
+        bytes
+    }
+
+    /// Writes a long piece from where it is, behind what is still to go out.
+    fn poll_long<B: ClientBody>(
+        &mut self,
+        context: &mut Context<'_>,
+        body: &mut UpstreamBody<B>,
+    ) -> Poll<Result<usize, Cut>> {
+        let written = {
+            let parts = [IoSlice::new(&self.out[self.sent..]), IoSlice::new(body.piece())];
+            let parts = if self.sent < self.out.len() { &parts[..] } else { &parts[1..] };
+            Pin::new(&mut *self.io.borrow_mut()).poll_write_vectored(context, parts)
+        };
+        if written.is_pending() {
+            body.poll_upload(context);
+        }
+        let written = ready!(self.taken(written, context)).map_err(|()| Cut::Client)?;
+        let of_out = written.min(self.out.len() - self.sent);
+        self.sent += of_out;
+        Poll::Ready(Ok(written - of_out))
+    }
+
+    /// Writes out what there is; `meanwhile` is called when the client keeps us waiting.
+    fn poll_write_out(
+        &mut self,
+        context: &mut Context<'_>,
+        mut meanwhile: impl FnMut(&mut Context<'_>),
+    ) -> Poll<Result<(), ()>> {
+        while self.sent < self.out.len() {
+            let written = Pin::new(&mut *self.io.borrow_mut()).poll_write(context, &self.out[self.sent..]);
+            if written.is_pending() {
+                meanwhile(context);
+            }
+            self.sent += ready!(self.taken(written, context))?;
+        }
+        Pin::new(&mut *self.io.borrow_mut()).poll_flush(context).map_err(|_| ())
+    }
+
+    /// What the client took; an error when it takes nothing for too long.
+    fn taken(&mut self, written: Poll<std::io::Result<usize>>, context: &mut Context<'_>) -> Poll<Result<usize, ()>> {
+        match written {
+            Poll::Ready(Ok(bytes @ 1..)) => {
+                self.stalled_since = None;
+                Poll::Ready(Ok(bytes))
+            }
+            Poll::Ready(_) => Poll::Ready(Err(())),
+            Poll::Pending => {
+                let since = *self.stalled_since.get_or_insert_with(Instant::now);
+                ready!(self.alarm.poll(since + self.stall, context));
+                Poll::Ready(Err(()))
+            }
+        }
+    }
+
+    /// Keeps no memory while there is nothing to write.
+    fn rest(&mut self) {
+        self.out = Buffer::default();
+        self.sent = 0;
+    }
+
+    fn status_line(&mut self, status: StatusCode) {
+        self.out = Buffer::medium();
+        self.sent = 0;
+        self.out.extend_from_slice(b"HTTP/1.1 ");
+        self.out.extend_from_slice(status.as_str().as_bytes());
+        self.out.push(b' ');
+        self.out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    fn field(&mut self, name: &str, value: &[u8]) {
+        field(&mut self.out, name, value);
+    }
+
+    fn finish_head(&mut self, framing: Framing, terms: Terms) {
+        match framing {
+            Framing::None => self.out.extend_from_slice(b"content-length: 0\r\n"),
+            Framing::Length(length) => self.length(length),
+            Framing::Chunked => self.out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            Framing::UntilClose => {}
+        }
+        self.end_head(terms);
+    }
+
+    fn finish_bodiless(&mut self, said: Option<u64>, terms: Terms) {
+        if let Some(length) = said {
+            self.length(length);
+        }
+        self.end_head(terms);
+    }
+
+    fn length(&mut self, length: u64) {
+        // Writing into memory does not fail.
+        let _ = write!(&mut *self.out, "content-length: {length}\r\n");
+    }
+
+    fn end_head(&mut self, terms: Terms) {
+        let end: &[u8] = if terms.ending { b"connection: close\r\n\r\n" } else { b"\r\n" };
+        self.out.extend_from_slice(end);
+    }
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,134 @@
+//! The fields of a head: one text, and where each name and value stands in it.
+
+use smallvec::SmallVec;
+
+use crate::buffer::Buffer;
+
+/// Header fields in the order they came. Finding one is a walk over the names, of which there are few.
+#[derive(Default)]
+pub(crate) struct Fields {
+    text: Buffer,
+    list: SmallVec<[Field; 24]>,
+}
+
+/// Where a field stands in the text; heads are shorter than 64 KiB.
+#[derive(Clone, Copy)]
+struct Field {
+    name: u16,
+    name_len: u16,
+    value: u16,
+    value_len: u16,
+}
+
+impl Fields {
+    /// The fields of a head that is kept in `text`, given as byte ranges within it.
+    pub(super) fn index<'t>(
+        text: Buffer,
+        head: &'t [u8],
+        fields: impl Iterator<Item = (&'t [u8], &'t [u8])>,
+    ) -> Option<Self> {
+        let start = head.as_ptr() as usize;
+        let place = |part: &[u8]| -> Option<(u16, u16)> {
+            // A parser may give an empty part from elsewhere.
+            let at = if part.is_empty() { 0 } else { (part.as_ptr() as usize).checked_sub(start)? };
+            Some((u16::try_from(at).ok()?, u16::try_from(part.len()).ok()?))
+        };
+        let mut list = SmallVec::new();
+        for (name, value) in fields {
+            let ((name, name_len), (value, value_len)) = (place(name)?, place(value)?);
+            list.push(Field { name, name_len, value, value_len });
+        }
+        Some(Self { text, list })
+    }
+
+    /// No fields yet, behind a text that is no field.
+    pub(super) fn behind(text: &str) -> Self {
+        let mut fields = Self { text: Buffer::small(), list: SmallVec::new() };
+        fields.text.extend_from_slice(text.as_bytes());
+        fields
+    }
+
+    /// Adds a field; left out when the text would grow beyond what is told apart.
+    pub(crate) fn push(&mut self, name: &str, value: &[u8]) -> bool {
+        let at = self.text.len();
+        let total = at + name.len() + value.len();
+        let (Ok(start), Ok(middle), true) =
+            (u16::try_from(at), u16::try_from(at + name.len()), total <= usize::from(u16::MAX))
+        else {
+            return false;
+        };
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(value);
+        #[allow(clippy::cast_possible_truncation, reason = "the sum of all fits")]
+        self.list.push(Field {
+            name: start,
+            name_len: name.len() as u16,
+            value: middle,
+            value_len: value.len() as u16,
+        });
+        true
+    }
+
+    /// The text that the fields stand in.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Every field: name as it came, value without blanks around it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.list.iter().map(|field| (self.name(*field), self.value(*field)))
+    }
+
+    /// The first value under a name in lower case.
+    pub(crate) fn get<'f>(&'f self, name: &str) -> Option<&'f [u8]> {
+        let mut fields = self.list.iter();
+        fields.find(|field| self.is_named(**field, name)).map(|field| self.value(*field))
+    }
+
+    /// Every value under a name in lower case.
+    pub(crate) fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f [u8]> {
+        self.list.iter().filter(|field| self.is_named(**field, name)).map(|field| self.value(*field))
+    }
+
+    /// Whether there is a field of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    fn is_named(&self, field: Field, name: &str) -> bool {
+        usize::from(field.name_len) == name.len() && self.name(field).eq_ignore_ascii_case(name)
+    }
+
+    fn name(&self, field: Field) -> &str {
+        let start = usize::from(field.name);
+        // Names are tokens, and tokens are ASCII.
+        std::str::from_utf8(&self.text[start..start + usize::from(field.name_len)]).unwrap_or_default()
+    }
+
+    fn value(&self, field: Field) -> &[u8] {
+        let start = usize::from(field.value);
+        &self.text[start..start + usize::from(field.value_len)]
+    }
+}
+
+/// For tests and tools: names and values as they are.
+impl<'a> FromIterator<(&'a str, &'a str)> for Fields {
+    fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(pairs: T) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in pairs {
+            fields.push(name, value.as_bytes());
+        }
+        fields
+    }
+}
+
+/// A value as text, when it is ASCII without control characters.
+pub(crate) fn text(value: &[u8]) -> Option<&str> {
+    let plain = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+    plain.then(|| std::str::from_utf8(value).ok()).flatten()
+}

@@ -1,0 +1,47 @@
+//! A request's head as it is written for a destination.
+
+use std::io::Write;
+
+use http::Method;
+
+use super::Framing;
+use crate::buffer::Buffer;
+
+/// A head that is written but for what belongs to its body.
+pub(crate) struct Outbound {
+    head: Buffer,
+    method: Method,
+    /// Whether another protocol is asked for.
+    pub(crate) upgrade: bool,
+}
+
+impl Outbound {
+    /// `head` is the first line and fields, each with its line end.
+    pub(crate) fn new(head: Buffer, method: Method) -> Self {
+        Self { head, method, upgrade: false }
+    }
+
+    /// The method.
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The whole head. Framing is said here and nowhere else, so that head and body cannot disagree.
+    pub(crate) fn framed(self, framing: Framing) -> Buffer {
+        let Self { mut head, method, .. } = self;
+        match framing {
+            Framing::Length(length) => {
+                // Writing into memory does not fail.
+                let _ = write!(&mut *head, "content-length: {length}\r\n");
+            }
+            Framing::Chunked | Framing::UntilClose => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            // RFC 9110 §8.6: some servers answer 411 without it.
+            Framing::None if matches!(method, Method::POST | Method::PUT | Method::PATCH) => {
+                head.extend_from_slice(b"content-length: 0\r\n");
+            }
+            Framing::None => {}
+        }
+        head.extend_from_slice(b"\r\n");
+        head
+    }
+}

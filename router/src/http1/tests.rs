@@ -1,0 +1,1 @@
+//! What is one message, and what is none.
