@@ -4,7 +4,9 @@
 
 mod date;
 mod http1;
+mod http2;
 mod reader;
+mod rewound;
 mod writer;
 
 use std::cell::RefCell;
@@ -12,11 +14,15 @@ use std::rc::Rc;
 
 use tokio::net::TcpStream;
 
+use self::http1::End;
+use self::rewound::Rewound;
 use crate::services::Core;
 use crate::stage::identify::Arrival;
 
 /// Serves a connection until either side ends it.
 pub(crate) async fn serve(core: Rc<Core>, stream: TcpStream, arrival: Arrival) {
     let io = RefCell::new(stream);
-    http1::serve(&core, &io, arrival).await;
+    if let End::Http2(read) = http1::serve(&core, &io, arrival).await {
+        http2::serve(core, Rewound::new(read, io.into_inner()), arrival).await;
+    }
 }

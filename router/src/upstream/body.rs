@@ -142,6 +142,16 @@ impl<B: ClientBody> UpstreamBody<B> {
         }
     }
 
+    /// Trailers behind the end, where the destination's protocol has any that may go on.
+    pub(crate) fn trailers(&mut self) -> Option<http::HeaderMap> {
+        None
+    }
+
+    /// Whether everything was had.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lease.is_none()
+    }
+
     /// Notes that its end was passed on.
     pub(crate) fn finish(&mut self) {
         self.finished = true;

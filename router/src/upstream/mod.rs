@@ -28,7 +28,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 
-pub(crate) use self::body::UpstreamBody;
+pub(crate) use self::body::{UpstreamBody, UpstreamFault};
 pub(crate) use self::connect::Stream;
 pub(crate) use self::resolve::Resolver;
 pub(crate) use self::tls::{ClientConfigs, Verify};

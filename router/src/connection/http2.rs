@@ -1,0 +1,407 @@
+//! A connection that speaks HTTP/2: hyper's protocol, our requests.
+//!
+//! Owns the bounds of what one connection may hold (RFC 9113 §10.5) and the translation of heads and bodies into the
+//! forms that the pipeline knows. Must never know policies or destinations.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, interval};
+
+use super::date;
+use crate::alarm::Alarm;
+use crate::body::{BodyFault, ClientBody, Metered};
+use crate::drain::Phase;
+use crate::http1::{Flaw, Framing, RequestHead};
+use crate::observe::Exchange;
+use crate::pipeline::{self, Answer};
+use crate::reject::{Local, Reason, Rejection};
+use crate::services::Core;
+use crate::stage::identify::Arrival;
+use crate::stage::transform;
+use crate::upstream::{Content, UpstreamBody, UpstreamFault};
+
+/// Requests at once on one connection.
+const STREAMS: u32 = 100;
+/// What a client may send of one body before we take it, and of all of them together.
+const WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// The most bytes of one request's fields, counted with 32 for each (RFC 9113 §6.5.2).
+const HEADER_LIST: u32 = 16 * 1024;
+/// A client keeps no table of fields here: with one, a byte on the wire could stand for thousands in memory.
+const HEADER_TABLE: u32 = 0;
+/// Streams that were reset, by either side, before the connection is given up (rapid reset, MadeYouReset).
+const PENDING_RESETS: usize = 20;
+const LOCAL_RESETS: usize = 128;
+/// What is buffered of an answer that a client does not take.
+const SEND_BUFFER: usize = 64 * 1024;
+/// After so many requests the client is asked to come anew, so that connections spread again.
+const REQUESTS: u64 = 10_000;
+/// How often it is looked after.
+const TEND: Duration = Duration::from_secs(1);
+
+/// Serves requests until either side ends the connection.
+pub(super) async fn serve<S>(core: Rc<Core>, io: S, arrival: Arrival)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let mut http = http2::Builder::new(OnThisCore);
+    http.timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(HEADER_LIST)
+        .header_table_size(HEADER_TABLE)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(LOCAL_RESETS)
+        .max_send_buf_size(SEND_BUFFER)
+        .keep_alive_interval(core.shared.idle_timeout / 3)
+        .keep_alive_timeout(Duration::from_secs(20))
+        .auto_date_header(false);
+    let streams = Rc::new(Streams::new());
+    let (handler, seen) = (Rc::clone(&core), Rc::clone(&streams));
+    let service = service_fn(move |request| {
+        let (core, stream) = (Rc::clone(&handler), seen.open());
+        async move { Ok::<_, Infallible>(answer(&core, arrival, request, stream).await) }
+    });
+    let mut connection = pin!(http.serve_connection(TokioIo::new(io), service));
+    let mut closing = pin!(core.shared.drain.reached(Phase::Closing));
+    let mut tended = interval(TEND);
+    let mut ending = false;
+    loop {
+        tokio::select! {
+            // What a client does wrong on its own connection is answered there, or it has left.
+            _ = &mut connection => return,
+            () = &mut closing, if !ending => ending = true,
+            _ = tended.tick() => match streams.state(core.shared.idle_timeout) {
+                State::Stalled => return,
+                State::Idle | State::Old if !ending => ending = true,
+                State::Idle | State::Old | State::Busy => continue,
+            },
+        }
+        // Two steps: what is on its way here is still served (RFC 9113 §6.8).
+        connection.as_mut().graceful_shutdown();
+    }
+}
+
+/// Streams run on the core that took their connection.
+#[derive(Clone, Copy)]
+struct OnThisCore;
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisCore {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// What is going on on a connection.
+struct Streams {
+    open: RefCell<Vec<Weak<Stream>>>,
+    opened: Cell<u64>,
+    last: Cell<Instant>,
+}
+
+/// One exchange, as far as the connection looks after it.
+struct Stream {
+    /// Since when a piece of the answer waits for the client to take it.
+    offered: Cell<Option<Instant>>,
+}
+
+enum State {
+    Busy,
+    /// Nothing for so long that it may end.
+    Idle,
+    /// It has served enough.
+    Old,
+    /// A client takes nothing of its answer.
+    Stalled,
+}
+
+impl Streams {
+    fn new() -> Self {
+        Self { open: RefCell::default(), opened: Cell::new(0), last: Cell::new(Instant::now()) }
+    }
+
+    fn open(&self) -> Rc<Stream> {
+        let stream = Rc::new(Stream { offered: Cell::new(None) });
+        self.opened.set(self.opened.get() + 1);
+        let mut open = self.open.borrow_mut();
+        if open.len() == open.capacity() {
+            open.retain(|stream| stream.strong_count() > 0);
+        }
+        open.push(Rc::downgrade(&stream));
+        stream
+    }
+
+    fn state(&self, patience: Duration) -> State {
+        let now = Instant::now();
+        let mut open = self.open.borrow_mut();
+        open.retain(|stream| stream.strong_count() > 0);
+        if !open.is_empty() {
+            self.last.set(now);
+        }
+        let offered = open.iter().filter_map(|stream| stream.upgrade()?.offered.get());
+        if offered.min().is_some_and(|since| now.duration_since(since) > patience) {
+            State::Stalled
+        } else if open.is_empty() && now.duration_since(self.last.get()) > patience {
+            State::Idle
+        } else if self.opened.get() >= REQUESTS {
+            State::Old
+        } else {
+            State::Busy
+        }
+    }
+}
+
+async fn answer(
+    core: &Rc<Core>,
+    arrival: Arrival,
+    request: Request<Incoming>,
+    stream: Rc<Stream>,
+) -> Response<AnswerBody> {
+    let (parts, body) = request.into_parts();
+    let head = match read_head(parts, &body) {
+        Ok(head) => head,
+        Err(rejection) => {
+            let (exchange, answer) = pipeline::refuse(core, arrival, &rejection);
+            return local(answer, exchange, stream);
+        }
+    };
+    let head_only = *head.method() == http::Method::HEAD;
+    let body = StreamBody::new(body, core.shared.body_idle);
+    let (exchange, answer) = pipeline::handle(core, arrival, head, body).await;
+    match answer {
+        Answer::Local(mut answer) => {
+            if head_only {
+                answer.body.clear();
+            }
+            local(answer, exchange, stream)
+        }
+        Answer::Upstream(answer) => match answer.content {
+            Content::Body(body) => passed_on(&answer.head, body, head_only, exchange, stream),
+            Content::Tunnel(_) => {
+                let rejection = Rejection::new(Reason::Internal, "a tunnel that nobody asked for");
+                local(crate::reject::answer(&rejection, exchange.id.as_str()), exchange, stream)
+            }
+        },
+    }
+}
+
+/// The head in the form that the pipeline knows. HTTP/2 itself was checked by the library: pseudo-fields, names in
+/// lower case, no connection-specific fields (RFC 9113 §8.2, §8.3).
+fn read_head(parts: http::request::Parts, body: &Incoming) -> Result<RequestHead, Rejection> {
+    let http::request::Parts { method, uri, headers, .. } = parts;
+    let authority = uri.authority().map(http::uri::Authority::as_str);
+    let named = headers.get_all(http::header::HOST).iter().count();
+    let disagrees = |host: &HeaderValue| authority.is_some_and(|name| !host.as_bytes().eq_ignore_ascii_case(name.as_bytes()));
+    if named > 1 || headers.get(http::header::HOST).is_some_and(disagrees) {
+        return Err(Rejection::new(Reason::HostInvalid, ":authority and host differ"));
+    }
+    let framing = match (body.is_end_stream(), body.size_hint().exact()) {
+        (true, _) => Framing::None,
+        (false, Some(length)) if length > 0 => Framing::Length(length),
+        (false, _) => Framing::Chunked,
+    };
+    let target = uri.path_and_query().ok_or(Flaw::Target)?.as_str();
+    // Crumbs of a cookie become one again (RFC 9113 §8.2.3).
+    let crumbs: Vec<&[u8]> = headers.get_all(http::header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let cookie = crumbs.join(&b"; "[..]);
+    let host = authority.filter(|_| named == 0).map(|name| ("host", name.as_bytes()));
+    let fields = headers
+        .iter()
+        .filter(|(name, _)| **name != http::header::COOKIE)
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .chain((!crumbs.is_empty()).then_some(("cookie", &*cookie)));
+    Ok(RequestHead::from_parts(method, target, host.into_iter().chain(fields), framing)?)
+}
+
+fn local(answer: Local, mut exchange: Exchange, stream: Rc<Stream>) -> Response<AnswerBody> {
+    let mut response = Response::new(());
+    *response.status_mut() = answer.status;
+    response.headers_mut().extend(answer.headers);
+    response.headers_mut().insert(http::header::DATE, date_value());
+    exchange.answer_complete(answer.body.len() as u64);
+    let source = Source::Local((!answer.body.is_empty()).then(|| Bytes::from(answer.body)));
+    response.map(|()| AnswerBody { source, exchange, stream })
+}
+
+fn passed_on(
+    head: &crate::http1::ResponseHead,
+    body: UpstreamBody<Metered<StreamBody>>,
+    head_only: bool,
+    mut exchange: Exchange,
+    stream: Rc<Stream>,
+) -> Response<AnswerBody> {
+    let mut response = Response::new(());
+    *response.status_mut() = head.status();
+    let headers = response.headers_mut();
+    transform::response(head, &exchange.id, |name, value| {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    });
+    headers.entry(http::header::DATE).or_insert_with(date_value);
+    let length = match head.framing() {
+        Framing::Length(length) => Some(length),
+        Framing::None if head_only => crate::http1::content_length(head.fields()).ok().flatten(),
+        _ => None,
+    };
+    if let Some(length) = length {
+        headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    let nothing = matches!(head.framing(), Framing::None);
+    if nothing {
+        exchange.answer_complete(0);
+    }
+    let source = if nothing { Source::Local(None) } else { Source::Upstream(Box::new(body)) };
+    response.map(|()| AnswerBody { source, exchange, stream })
+}
+
+fn date_value() -> HeaderValue {
+    HeaderValue::from_bytes(date::now().as_bytes()).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// An answer's body on its way down, with the record of its exchange: whenever this is dropped, the record is
+/// finished.
+struct AnswerBody {
+    source: Source,
+    exchange: Exchange,
+    stream: Rc<Stream>,
+}
+
+enum Source {
+    Local(Option<Bytes>),
+    Upstream(Box<UpstreamBody<Metered<StreamBody>>>),
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = UpstreamFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamFault>>> {
+        let this = &mut *self;
+        this.stream.offered.set(None);
+        let body = match &mut this.source {
+            Source::Local(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::Upstream(body) => body,
+        };
+        match std::task::ready!(body.poll_piece(context)) {
+            Ok(true) => {
+                let bytes = Bytes::copy_from_slice(body.piece());
+                body.consume(bytes.len());
+                this.exchange.answer_bytes(bytes.len() as u64);
+                if body.is_over() {
+                    this.exchange.answer_complete(0);
+                } else {
+                    this.stream.offered.set(Some(Instant::now()));
+                }
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Ok(false) => {
+                this.exchange.answer_complete(0);
+                Poll::Ready(body.trailers().map(|trailers| Ok(Frame::trailers(trailers))))
+            }
+            Err(fault) => {
+                this.exchange.answer_failed(fault.reason);
+                Poll::Ready(Some(Err(fault)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Local(bytes) => bytes.is_none(),
+            Source::Upstream(body) => body.is_over(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Local(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Source::Upstream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// A request's body as its stream brings it.
+struct StreamBody {
+    incoming: Incoming,
+    piece: Bytes,
+    trailers: Option<HeaderMap>,
+    over: bool,
+    idle: Duration,
+    alarm: Alarm,
+    waiting_since: Option<Instant>,
+}
+
+impl StreamBody {
+    fn new(incoming: Incoming, idle: Duration) -> Self {
+        let over = incoming.is_end_stream();
+        Self {
+            incoming,
+            piece: Bytes::new(),
+            trailers: None,
+            over,
+            idle,
+            alarm: Alarm::default(),
+            waiting_since: None,
+        }
+    }
+}
+
+impl ClientBody for StreamBody {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, BodyFault>> {
+        loop {
+            if !self.piece.is_empty() || self.over {
+                self.waiting_since = None;
+                return Poll::Ready(Ok(!self.over));
+            }
+            match Pin::new(&mut self.incoming).poll_frame(context) {
+                Poll::Ready(None) => self.over = true,
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(BodyFault::ClientClosed)),
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => self.piece = data,
+                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                },
+                Poll::Pending => {
+                    let since = *self.waiting_since.get_or_insert_with(Instant::now);
+                    std::task::ready!(self.alarm.poll(since + self.idle, context));
+                    return Poll::Ready(Err(BodyFault::TooSlow));
+                }
+            }
+        }
+    }
+
+    fn piece(&self) -> &[u8] {
+        &self.piece
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.piece.advance(bytes);
+    }
+
+    /// The library drops the whole exchange when its stream is reset.
+    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+}
