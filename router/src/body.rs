@@ -89,12 +89,12 @@ pub(crate) struct Metered<B> {
     inner: B,
     framing: Framing,
     left: u64,
-    counted: Rc<Cell<u64>>,
+    counted: Option<Rc<Cell<u64>>>,
 }
 
 impl<B: ClientBody> Metered<B> {
     /// At most `max` bytes; `counted` is raised by each that goes on.
-    pub(crate) fn new(inner: B, framing: Framing, max: u64, counted: Rc<Cell<u64>>) -> Self {
+    pub(crate) fn new(inner: B, framing: Framing, max: u64, counted: Option<Rc<Cell<u64>>>) -> Self {
         Self { inner, framing, left: max, counted }
     }
 
@@ -121,7 +121,9 @@ impl<B: ClientBody> ClientBody for Metered<B> {
 
     fn consume(&mut self, bytes: usize) {
         self.left -= bytes as u64;
-        self.counted.set(self.counted.get() + bytes as u64);
+        if let Some(counted) = &self.counted {
+            counted.set(counted.get() + bytes as u64);
+        }
         self.inner.consume(bytes);
     }
 

@@ -16,7 +16,7 @@ use crate::snapshot::table::Passed;
 use crate::stage::authenticate::{Outcome, authenticate};
 use crate::stage::authorize::authorize;
 use crate::stage::find::find;
-use crate::stage::identify::{Arrival, RequestId, Trust, identify};
+use crate::stage::identify::{Arrival, Request, RequestId, RequestPath, Trust, identify};
 
 /// A request as it is asked about.
 pub(crate) struct Asked {
@@ -133,7 +133,7 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let arrival = Arrival { peer, tls: asked.tls };
     let request = identify(Rc::new(asked.head), arrival, &Trust::default(), RequestId::new(0))?;
-    explanation.step("identify", format!("host {}, path {}", request.host, request.path));
+    explanation.step("identify", identified(&request));
 
     let mut passed = Vec::new();
     let found = find(snapshot, &request, now, |route, why| {
@@ -173,7 +173,7 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     explanation
         .step("forward", format!("{} {} to {dialled} as {:?}", head.method(), head.target(), destination.host()));
     let fields = head.fields().iter();
-    let headers = fields.map(|(name, value)| (name.to_lowercase(), String::from_utf8_lossy(value).into_owned()));
+    let headers = fields.map(|(name, value)| (String::from_utf8_lossy(name).to_lowercase(), String::from_utf8_lossy(value).into_owned()));
     explanation.forwarded = Some(Forwarded {
         method: head.method().to_string(),
         target: head.target().to_owned(),
@@ -181,6 +181,13 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
         headers: headers.collect(),
     });
     Ok(())
+}
+
+fn identified(request: &Request) -> String {
+    match &request.path {
+        RequestPath::Ambiguous(front, error) => format!("host {}, path {front}… ({error})", request.host),
+        RequestPath::Plain | RequestPath::Canonical(_) => format!("host {}, path {}", request.host, request.path()),
+    }
 }
 
 impl Explanation {

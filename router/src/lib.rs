@@ -10,6 +10,7 @@ mod body;
 mod buffer;
 pub mod cli;
 mod connection;
+mod digits;
 mod drain;
 mod explain;
 mod freshness;

@@ -40,7 +40,7 @@ pub(crate) async fn handle<B: ClientBody>(
     arrival: Arrival,
     head: RequestHead,
     body: B,
-) -> (Exchange, Answer<B>) {
+) -> (Box<Exchange>, Answer<B>) {
     let head = Rc::new(head);
     let id = identify::request_id(head.fields(), arrival, &core.shared.trust, core.random());
     let mut exchange = Exchange::open(core, Some(Rc::clone(&head)), arrival.peer, id);
@@ -62,7 +62,7 @@ pub(crate) async fn handle<B: ClientBody>(
 }
 
 /// The answer to what came in place of a request.
-pub(crate) fn refuse(core: &Rc<Core>, arrival: Arrival, rejection: &Rejection) -> (Exchange, Local) {
+pub(crate) fn refuse(core: &Rc<Core>, arrival: Arrival, rejection: &Rejection) -> (Box<Exchange>, Local) {
     let id = identify::RequestId::new(core.random());
     let mut exchange = Exchange::open(core, None, arrival.peer, id);
     let answer = refused(&mut exchange, rejection);
@@ -104,9 +104,11 @@ async fn run<B: ClientBody>(
     let target = choose(&permit.route().targets, |bound| core.random_below(bound));
     exchange.record.destination = Some(Arc::clone(target.destination.name()));
     let outbound = outbound(&request, arrival.peer, &snapshot, &permit, target);
-    let body = Metered::new(body, framing, permit.route().body_max, exchange.bytes_in());
+    let counted = (framing != Framing::None).then(|| exchange.bytes_in());
+    let body = Metered::new(body, framing, permit.route().body_max, counted);
+    let began = exchange.began();
     let phases = &mut exchange.record.phases;
-    core.upstreams.forward(&target.destination, permit.route().timeouts, outbound, body, phases).await
+    core.upstreams.forward(&target.destination, permit.route().timeouts, outbound, body, phases, began).await
 }
 
 /// What a route takes of a body; what is announced as too long is refused before a byte goes up.

@@ -14,10 +14,17 @@ use crate::snapshot::ClaimPath;
 /// Who a caller proved to be, and by what.
 #[derive(Clone)]
 pub(crate) struct Principal {
-    name: Arc<str>,
+    name: Name,
     via: Via,
-    scopes: Arc<[Box<str>]>,
+    scopes: Option<Arc<[Box<str>]>>,
     claims: Option<Arc<Value>>,
+}
+
+/// A caller without proof has a name that nobody need keep.
+#[derive(Clone)]
+enum Name {
+    Fixed(&'static str),
+    Proved(Arc<str>),
 }
 
 /// The way that proved it.
@@ -55,23 +62,26 @@ impl Principal {
         Self::unproved("iam", Via::Iam)
     }
 
-    fn unproved(name: &str, via: Via) -> Self {
-        Self { name: name.into(), via, scopes: Arc::default(), claims: None }
+    fn unproved(name: &'static str, via: Via) -> Self {
+        Self { name: Name::Fixed(name), via, scopes: None, claims: None }
     }
 
     /// The subject of a verified token; empty when the token has none.
     pub(crate) fn of_token(name: &str, via: Arc<str>, scopes: Vec<Box<str>>, claims: Value) -> Self {
-        Self { name: name.into(), via: Via::Jwt(via), scopes: scopes.into(), claims: Some(Arc::new(claims)) }
+        Self { name: Name::Proved(name.into()), via: Via::Jwt(via), scopes: Some(scopes.into()), claims: Some(Arc::new(claims)) }
     }
 
     /// A user whose password was verified.
     pub(crate) fn of_user(name: Arc<str>, via: Arc<str>, scopes: Arc<[Box<str>]>) -> Self {
-        Self { name, via: Via::Basic(via), scopes, claims: None }
+        Self { name: Name::Proved(name), via: Via::Basic(via), scopes: Some(scopes), claims: None }
     }
 
     /// The subject, the user, `anonymous` or `iam`. Unique only together with [`via`](Self::via).
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        match &self.name {
+            Name::Fixed(name) => name,
+            Name::Proved(name) => name,
+        }
     }
 
     /// `jwt:NAME`, `basic:NAME`, `iam` or `none`.
@@ -86,7 +96,7 @@ impl Principal {
 
     /// Whether it may do what `scope` names.
     pub(crate) fn holds(&self, scope: &str) -> bool {
-        self.scopes.iter().any(|held| **held == *scope)
+        self.scopes.iter().flat_map(|scopes| scopes.iter()).any(|held| **held == *scope)
     }
 
     /// What is said at `path`, as the value of a header: strings as they are, numbers and booleans as in
@@ -99,8 +109,8 @@ impl Principal {
         let text = match (&self.claims, &self.via) {
             (Some(claims), _) => header_text(lookup(claims, path)?)?,
             (None, Via::Basic(_)) => match path.0.as_slice() {
-                [only] if **only == *"sub" => Cow::Borrowed(&*self.name),
-                [only] if **only == *"scope" => Cow::Owned(self.scopes.join(" ")),
+                [only] if **only == *"sub" => Cow::Borrowed(self.name()),
+                [only] if **only == *"scope" => Cow::Owned(self.scopes.as_ref().map_or_else(String::new, |scopes| scopes.join(" "))),
                 _ => return None,
             },
             (None, Via::None | Via::Iam | Via::Jwt(_)) => return None,
@@ -112,7 +122,7 @@ impl Principal {
 impl fmt::Debug for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Claims are personal data: only what logs show anyway.
-        write!(f, "{} via {}", self.name, self.via())
+        write!(f, "{} via {}", self.name(), self.via())
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct Core {
     view: RefCell<View>,
     log: RefCell<LogBuffer>,
     random: RefCell<fastrand::Rng>,
-    series: RefCell<HashMap<Arc<str>, Arc<RouteSeries>>>,
+    series: RefCell<HashMap<Arc<str>, Arc<RouteSeries>, foldhash::fast::RandomState>>,
     seen_swaps: Cell<u64>,
 }
 

@@ -30,9 +30,11 @@ impl FromStr for HostName {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let lower = text.to_ascii_lowercase();
-        check_name(&lower)?;
-        Ok(Self(lower.into()))
+        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return text.to_ascii_lowercase().parse();
+        }
+        check_name(text)?;
+        Ok(Self(text.into()))
     }
 }
 

@@ -113,7 +113,7 @@ async fn refuse<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (exchange, answer): (Exchange, Local) = pipeline::refuse(core, arrival, rejection);
+    let (exchange, answer): (Box<Exchange>, Local) = pipeline::refuse(core, arrival, rejection);
     let terms = Terms { head_only: false, version: Version::Http11, ending: true };
     writer.local(&answer, terms, exchange).await;
     reader.linger().await;

@@ -228,7 +228,7 @@ fn read_head(parts: http::request::Parts, body: &Incoming) -> Result<RequestHead
     Ok(RequestHead::from_parts(method, target, host.into_iter().chain(fields), framing)?)
 }
 
-fn local(answer: Local, mut exchange: Exchange, stream: Rc<Stream>) -> Response<AnswerBody> {
+fn local(answer: Local, mut exchange: Box<Exchange>, stream: Rc<Stream>) -> Response<AnswerBody> {
     let mut response = Response::new(());
     *response.status_mut() = answer.status;
     response.headers_mut().extend(answer.headers);
@@ -242,14 +242,14 @@ fn passed_on(
     head: &crate::http1::ResponseHead,
     body: UpstreamBody<Metered<StreamBody>>,
     head_only: bool,
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     stream: Rc<Stream>,
 ) -> Response<AnswerBody> {
     let mut response = Response::new(());
     *response.status_mut() = head.status();
     let headers = response.headers_mut();
     transform::response(head, &exchange.id, |name, value| {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
             headers.append(name, value);
         }
     });
@@ -278,7 +278,7 @@ fn date_value() -> HeaderValue {
 /// finished.
 struct AnswerBody {
     source: Source,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     stream: Rc<Stream>,
 }
 

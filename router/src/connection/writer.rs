@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io::{IoSlice, Write};
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use super::date;
 use crate::alarm::Alarm;
 use crate::body::ClientBody;
 use crate::buffer::Buffer;
+use crate::digits;
 use crate::http1::{Framing, LAST_CHUNK, ResponseHead, Version, chunk_head, content_length};
 use crate::observe::Exchange;
 use crate::reject::{Local, Reason};
@@ -67,12 +68,12 @@ impl<'c, S: AsyncWrite + Unpin> Writer<'c, S> {
     }
 
     /// Writes an answer of the router's own. Says whether the connection goes on.
-    pub(super) async fn local(&mut self, answer: &Local, terms: Terms, mut exchange: Exchange) -> bool {
+    pub(super) async fn local(&mut self, answer: &Local, terms: Terms, mut exchange: Box<Exchange>) -> bool {
         self.status_line(answer.status);
         for (name, value) in &answer.headers {
-            self.field(name.as_str(), value.as_bytes());
+            self.field(name.as_str().as_bytes(), value.as_bytes());
         }
-        self.field("date", date::now().as_bytes());
+        self.field(b"date", date::now().as_bytes());
         self.finish_head(Framing::Length(answer.body.len() as u64), terms);
         if !terms.head_only {
             self.out.extend_from_slice(&answer.body);
@@ -91,7 +92,7 @@ impl<'c, S: AsyncWrite + Unpin> Writer<'c, S> {
         head: &ResponseHead,
         mut body: UpstreamBody<B>,
         terms: Terms,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
     ) -> bool {
         let bodiless = terms.head_only || matches!(head.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let framing = match (head.framing(), terms.version) {
@@ -103,12 +104,12 @@ impl<'c, S: AsyncWrite + Unpin> Writer<'c, S> {
         self.status_line(head.status());
         let mut dated = false;
         transform::response(head, &exchange.id, |name, value| {
-            dated |= name.len() == 4 && name.eq_ignore_ascii_case("date");
+            dated |= name.len() == 4 && name.eq_ignore_ascii_case(b"date");
             field(&mut self.out, name, value);
         });
         if !dated {
             // RFC 9110 §6.6.1: whoever has a clock may add it.
-            self.field("date", date::now().as_bytes());
+            self.field(b"date", date::now().as_bytes());
         }
         if bodiless {
             // The length of what is not sent, where it was said (RFC 9110 §8.6).
@@ -263,7 +264,7 @@ impl<'c, S: AsyncWrite + Unpin> Writer<'c, S> {
         self.out.extend_from_slice(b"\r\n");
     }
 
-    fn field(&mut self, name: &str, value: &[u8]) {
+    fn field(&mut self, name: &[u8], value: &[u8]) {
         field(&mut self.out, name, value);
     }
 
@@ -285,8 +286,9 @@ impl<'c, S: AsyncWrite + Unpin> Writer<'c, S> {
     }
 
     fn length(&mut self, length: u64) {
-        // Writing into memory does not fail.
-        let _ = write!(&mut *self.out, "content-length: {length}\r\n");
+        self.out.extend_from_slice(b"content-length: ");
+        digits::decimal(&mut self.out, length);
+        self.out.extend_from_slice(b"\r\n");
     }
 
     fn end_head(&mut self, terms: Terms) {
@@ -295,8 +297,8 @@ impl<'c, S: AsyncWrite + Unpin> Writer<'c, S> {
     }
 }
 
-fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
+fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

@@ -1,14 +1,12 @@
 //! The fields of a head: one text, and where each name and value stands in it.
 
-use smallvec::SmallVec;
-
 use crate::buffer::Buffer;
 
 /// Header fields in the order they came. Finding one is a walk over the names, of which there are few.
 #[derive(Default)]
 pub(crate) struct Fields {
     text: Buffer,
-    list: SmallVec<[Field; 24]>,
+    list: Vec<Field>,
 }
 
 /// Where a field stands in the text; heads are shorter than 64 KiB.
@@ -33,7 +31,7 @@ impl Fields {
             let at = if part.is_empty() { 0 } else { (part.as_ptr() as usize).checked_sub(start)? };
             Some((u16::try_from(at).ok()?, u16::try_from(part.len()).ok()?))
         };
-        let mut list = SmallVec::new();
+        let mut list = Vec::with_capacity(fields.size_hint().0 + 2);
         for (name, value) in fields {
             let ((name, name_len), (value, value_len)) = (place(name)?, place(value)?);
             list.push(Field { name, name_len, value, value_len });
@@ -43,7 +41,7 @@ impl Fields {
 
     /// No fields yet, behind a text that is no field.
     pub(super) fn behind(text: &str) -> Self {
-        let mut fields = Self { text: Buffer::small(), list: SmallVec::new() };
+        let mut fields = Self { text: Buffer::small(), list: Vec::with_capacity(16) };
         fields.text.extend_from_slice(text.as_bytes());
         fields
     }
@@ -80,7 +78,7 @@ impl Fields {
     }
 
     /// Every field: name as it came, value without blanks around it.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.list.iter().map(|field| (self.name(*field), self.value(*field)))
     }
 
@@ -95,19 +93,13 @@ impl Fields {
         self.list.iter().filter(|field| self.is_named(**field, name)).map(|field| self.value(*field))
     }
 
-    /// Whether there is a field of that name.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
     fn is_named(&self, field: Field, name: &str) -> bool {
-        usize::from(field.name_len) == name.len() && self.name(field).eq_ignore_ascii_case(name)
+        usize::from(field.name_len) == name.len() && self.name(field).eq_ignore_ascii_case(name.as_bytes())
     }
 
-    fn name(&self, field: Field) -> &str {
+    fn name(&self, field: Field) -> &[u8] {
         let start = usize::from(field.name);
-        // Names are tokens, and tokens are ASCII.
-        std::str::from_utf8(&self.text[start..start + usize::from(field.name_len)]).unwrap_or_default()
+        &self.text[start..start + usize::from(field.name_len)]
     }
 
     fn value(&self, field: Field) -> &[u8] {

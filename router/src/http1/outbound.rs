@@ -1,11 +1,10 @@
 //! A request's head as it is written for a destination.
 
-use std::io::Write;
-
 use http::Method;
 
 use super::Framing;
 use crate::buffer::Buffer;
+use crate::digits;
 
 /// A head that is written but for what belongs to its body.
 pub(crate) struct Outbound {
@@ -31,8 +30,9 @@ impl Outbound {
         let Self { mut head, method, .. } = self;
         match framing {
             Framing::Length(length) => {
-                // Writing into memory does not fail.
-                let _ = write!(&mut *head, "content-length: {length}\r\n");
+                head.extend_from_slice(b"content-length: ");
+                digits::decimal(&mut head, length);
+                head.extend_from_slice(b"\r\n");
             }
             Framing::Chunked | Framing::UntilClose => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
             // RFC 9110 §8.6: some servers answer 411 without it.

@@ -3,19 +3,21 @@
 //!
 //! A sink that does not take its lines costs lines, which are counted, and never a request.
 
+use std::cell::RefCell;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::Exchange;
+use crate::digits;
 
 /// Buffers on their way to the writing thread; as many as this may wait.
 const WAITING: usize = 64;
@@ -124,83 +126,144 @@ impl Drop for LogBuffer {
     }
 }
 
-/// One line.
-#[derive(Serialize)]
-struct Line<'x> {
-    time: &'x str,
-    request_id: &'x str,
-    method: &'x str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    host: Option<&'x str>,
-    path: &'x str,
-    status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    detail: &'x str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<&'x str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<&'x str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    destination: Option<&'x str>,
-    generation: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<std::net::IpAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    principal: Option<&'x str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    authenticated_by: Option<&'x str>,
-    bytes_in: u64,
-    bytes_out: u64,
-    duration_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resolve_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    connect_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_byte_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reused: Option<bool>,
-}
-
 /// Appends the line of an exchange.
 pub(super) fn line(buffer: &mut LogBuffer, exchange: &Exchange, took: Duration) {
     let record = &exchange.record;
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    let time = OffsetDateTime::from(std::time::SystemTime::now() - took).format(format).unwrap_or_default();
-    let millis = |period: Duration| (period.as_secs_f64() * 1e6).round() / 1e3;
-    let phases = &record.phases;
-    let line = Line {
-        time: &time,
-        request_id: exchange.id.as_str(),
-        method: exchange.head.as_ref().map_or("", |head| head.method().as_str()),
-        host: record.host.as_deref(),
-        // Without the query: queries carry secrets.
-        path: exchange.head.as_ref().map_or("", |head| head.path()),
-        status: record.status,
-        reason: record.reason.map(crate::reject::Reason::code),
-        detail: &record.detail,
-        route: record.route.as_ref().map(|route| &*route.id),
-        owner: record.route.as_ref().map(|route| &*route.owner),
-        destination: record.destination.as_deref(),
-        generation: record.generation,
-        client: record.client,
-        principal: record.principal.as_ref().map(|principal| principal.name()),
-        authenticated_by: record.principal.as_ref().map(|principal| principal.via()),
-        bytes_in: exchange.bytes_in.get(),
-        bytes_out: exchange.bytes_out,
-        duration_ms: millis(took),
-        resolve_ms: phases.resolve.map(millis),
-        connect_ms: phases.connect.map(millis),
-        tls_ms: phases.tls.map(millis),
-        first_byte_ms: phases.first_byte.map(millis),
-        reused: record.destination.is_some().then_some(phases.reused),
-    };
-    if serde_json::to_writer(&mut buffer.bytes, &line).is_ok() {
-        buffer.bytes.push(b'\n');
-        buffer.lines += 1;
+    let mut line = Line::begin(&mut buffer.bytes, SystemTime::now() - took);
+    line.plain("request_id", exchange.id.as_str());
+    let head = exchange.head.as_deref();
+    line.plain("method", head.map_or("", |head| head.method().as_str()));
+    if let Some(host) = &record.host {
+        line.plain("host", host.as_str());
     }
+    // Without the query: queries carry secrets.
+    line.text("path", head.map_or("", |head| head.path()));
+    line.number("status", record.status.into());
+    if let Some(reason) = record.reason {
+        line.plain("reason", reason.code());
+    }
+    if !record.detail.is_empty() {
+        line.text("detail", &record.detail);
+    }
+    if let Some(route) = &record.route {
+        line.text("route", &route.id);
+        line.text("owner", &route.owner);
+    }
+    if let Some(destination) = &record.destination {
+        line.text("destination", destination);
+    }
+    line.number("generation", record.generation);
+    if let Some(client) = record.client {
+        line.address("client", client);
+    }
+    if let Some(principal) = &record.principal {
+        line.text("principal", principal.name());
+        line.text("authenticated_by", principal.via());
+    }
+    line.number("bytes_in", exchange.bytes_in.as_ref().map_or(0, |bytes| bytes.get()));
+    line.number("bytes_out", exchange.bytes_out);
+    line.millis("duration_ms", Some(took));
+    let phases = &record.phases;
+    line.millis("resolve_ms", phases.resolve);
+    line.millis("connect_ms", phases.connect);
+    line.millis("tls_ms", phases.tls);
+    line.millis("first_byte_ms", phases.first_byte);
+    if record.destination.is_some() {
+        line.raw("reused", if phases.reused { "true" } else { "false" });
+    }
+    line.end();
+    buffer.lines += 1;
+}
+
+/// One JSON object on one line, written from left to right.
+struct Line<'b> {
+    out: &'b mut Vec<u8>,
+}
+
+impl<'b> Line<'b> {
+    fn begin(out: &'b mut Vec<u8>, at: SystemTime) -> Self {
+        out.extend_from_slice(b"{\"time\":\"");
+        timestamp(out, at);
+        out.push(b'"');
+        Self { out }
+    }
+
+    fn key(&mut self, key: &str) {
+        self.out.extend_from_slice(b",\"");
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    /// What needs no quoting in JSON as it is.
+    fn raw(&mut self, key: &str, value: &str) {
+        self.key(key);
+        self.out.extend_from_slice(value.as_bytes());
+    }
+
+    /// A text of which it is known that nothing in it must be escaped.
+    fn plain(&mut self, key: &str, value: &str) {
+        self.key(key);
+        self.out.push(b'"');
+        self.out.extend_from_slice(value.as_bytes());
+        self.out.push(b'"');
+    }
+
+    /// Any text.
+    fn text(&mut self, key: &str, value: &str) {
+        if value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+            return self.plain(key, value);
+        }
+        self.key(key);
+        // Writing into memory does not fail.
+        let _ = serde_json::to_writer(&mut *self.out, value);
+    }
+
+    fn number(&mut self, key: &str, value: u64) {
+        self.key(key);
+        digits::decimal(self.out, value);
+    }
+
+    fn address(&mut self, key: &str, value: IpAddr) {
+        self.key(key);
+        self.out.push(b'"');
+        digits::address(self.out, value);
+        self.out.push(b'"');
+    }
+
+    /// Milliseconds with three digits behind the point, when there are any.
+    fn millis(&mut self, key: &str, value: Option<Duration>) {
+        let Some(value) = value else { return };
+        let micros = u64::try_from((value.as_nanos() + 500) / 1_000).unwrap_or(u64::MAX);
+        self.number(key, micros / 1_000);
+        self.out.push(b'.');
+        three_digits(self.out, micros % 1_000);
+    }
+
+    fn end(self) {
+        self.out.extend_from_slice(b"}\n");
+    }
+}
+
+fn three_digits(out: &mut Vec<u8>, number: u64) {
+    let digit = |number: u64| b"0123456789"[usize::try_from(number % 10).unwrap_or(0)];
+    out.extend_from_slice(&[digit(number / 100), digit(number / 10), digit(number)]);
+}
+
+thread_local! {
+    /// Everything up to the milliseconds is written once a second.
+    static SECOND: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+}
+
+fn timestamp(out: &mut Vec<u8>, at: SystemTime) {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != since.as_secs() || text.is_empty() {
+            let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].");
+            *text = OffsetDateTime::from(at).format(format).unwrap_or_default();
+            *second = since.as_secs();
+        }
+        out.extend_from_slice(text.as_bytes());
+    });
+    three_digits(out, since.subsec_millis().into());
+    out.push(b'Z');
 }

@@ -8,10 +8,12 @@ mod metrics;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 pub(crate) use access_log::{LogBuffer, LogWriter};
 pub(crate) use metrics::{CoreMetrics, Metrics, RouteSeries, render};
+
+use postern_config::value::HostName;
 
 use crate::http1::RequestHead;
 use crate::principal::Principal;
@@ -30,7 +32,7 @@ pub(crate) struct Exchange {
     ended: Ended,
     /// What was asked; none when what came is no request.
     head: Option<Rc<RequestHead>>,
-    bytes_in: Rc<Cell<u64>>,
+    bytes_in: Option<Rc<Cell<u64>>>,
     bytes_out: u64,
 }
 
@@ -38,7 +40,7 @@ pub(crate) struct Exchange {
 #[derive(Default)]
 pub(crate) struct Record {
     pub(crate) generation: u64,
-    pub(crate) host: Option<Box<str>>,
+    pub(crate) host: Option<HostName>,
     pub(crate) client: Option<std::net::IpAddr>,
     pub(crate) route: Option<Arc<RoutePlan>>,
     pub(crate) destination: Option<Arc<str>>,
@@ -60,23 +62,28 @@ enum Ended {
 
 impl Exchange {
     /// Opens the record of a request, or of what came in place of one.
-    pub(crate) fn open(core: &Rc<Core>, head: Option<Rc<RequestHead>>, peer: std::net::IpAddr, id: RequestId) -> Self {
+    pub(crate) fn open(core: &Rc<Core>, head: Option<Rc<RequestHead>>, peer: std::net::IpAddr, id: RequestId) -> Box<Self> {
         core.metrics.begin();
-        Self {
+        Box::new(Self {
             core: Rc::clone(core),
             started: Instant::now(),
             id,
             record: Record { client: Some(peer), ..Record::default() },
             ended: Ended::Open,
             head,
-            bytes_in: Rc::default(),
+            bytes_in: None,
             bytes_out: 0,
-        }
+        })
+    }
+
+    /// When its head had come.
+    pub(crate) fn began(&self) -> Instant {
+        self.started
     }
 
     /// The counter of the request body's bytes.
-    pub(crate) fn bytes_in(&self) -> Rc<Cell<u64>> {
-        Rc::clone(&self.bytes_in)
+    pub(crate) fn bytes_in(&mut self) -> Rc<Cell<u64>> {
+        Rc::clone(self.bytes_in.get_or_insert_default())
     }
 
     /// The router answers by itself.

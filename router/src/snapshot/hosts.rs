@@ -7,9 +7,9 @@ use postern_config::value::HostPattern;
 /// A set of host patterns, asked once a request.
 #[derive(Debug, Default)]
 pub(crate) struct HostSet {
-    exact: HashSet<Box<str>>,
+    exact: HashSet<Box<str>, foldhash::fast::RandomState>,
     /// The names behind `*.`.
-    wildcard: HashSet<Box<str>>,
+    wildcard: HashSet<Box<str>, foldhash::fast::RandomState>,
 }
 
 impl HostSet {

@@ -22,16 +22,16 @@ pub(crate) fn find(
     now: i64,
     passed: impl FnMut(&Arc<RoutePlan>, Passed),
 ) -> Result<Arc<RoutePlan>, Rejection> {
-    if !snapshot.hosts.answers(&request.host) {
+    if !snapshot.hosts.answers(request.host.as_str()) {
         return Err(Rejection::new(Reason::HostNotListed, request.host.to_string()));
     }
     let ambiguous = match &request.path {
-        RequestPath::Canonical(_) => None,
+        RequestPath::Plain | RequestPath::Canonical(_) => None,
         RequestPath::Ambiguous(_, error) => Some(*error),
     };
-    let segments = request.path.segments();
+    let segments = request.segments();
     let query = Query {
-        host: &request.host,
+        host: request.host.as_str(),
         segments: &segments,
         ambiguous: ambiguous.is_some(),
         method: request.head.method(),

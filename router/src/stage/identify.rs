@@ -2,6 +2,7 @@
 //!
 //! The only reader of `Host` and of the forwarding headers. Must never know routes or credentials.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -50,35 +51,35 @@ pub(crate) struct Request {
     /// `https` or `http`, as the client spoke.
     pub(crate) scheme: &'static str,
     /// The host in lower case, without port.
-    pub(crate) host: Box<str>,
+    pub(crate) host: HostName,
     /// The canonical path.
     pub(crate) path: RequestPath,
 }
 
 /// The canonical path, or as much of it as has one reading.
 pub(crate) enum RequestPath {
+    /// The raw path is the canonical one: the common case.
+    Plain,
     /// All of it.
     Canonical(Box<str>),
     /// The whole segments in front of the first ambiguity, and what it was.
     Ambiguous(Box<str>, PathError),
 }
 
-impl RequestPath {
-    /// Its segments, from the left.
-    pub(crate) fn segments(&self) -> SmallVec<[&str; 16]> {
-        let (Self::Canonical(path) | Self::Ambiguous(path, _)) = self;
-        match path.strip_prefix('/') {
-            Some("") | None => SmallVec::new(),
-            Some(rest) => rest.split('/').collect(),
+impl Request {
+    /// The canonical path, or as much of it as has one reading.
+    pub(crate) fn path(&self) -> &str {
+        match &self.path {
+            RequestPath::Plain => self.head.path(),
+            RequestPath::Canonical(path) | RequestPath::Ambiguous(path, _) => path,
         }
     }
-}
 
-impl fmt::Display for RequestPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Canonical(path) => f.write_str(path),
-            Self::Ambiguous(front, error) => write!(f, "{front}… ({error})"),
+    /// Its segments, from the left.
+    pub(crate) fn segments(&self) -> SmallVec<[&str; 16]> {
+        match self.path().strip_prefix('/') {
+            Some("") | None => SmallVec::new(),
+            Some(rest) => rest.split('/').collect(),
         }
     }
 }
@@ -170,8 +171,8 @@ fn check_fields(fields: &Fields) -> Result<(), Rejection> {
     let mut bytes = 0;
     for (name, value) in fields.iter() {
         bytes += name.len() + value.len() + 4;
-        if memchr::memchr2(b'_', b'.', name.as_bytes()).is_some() {
-            return Err(Rejection::new(Reason::HeaderInvalid, format!("the name {name} has twins")));
+        if name.iter().any(|byte| matches!(byte, b'_' | b'.')) {
+            return Err(Rejection::new(Reason::HeaderInvalid, format!("the name {} has twins", String::from_utf8_lossy(name))));
         }
     }
     match bytes {
@@ -181,7 +182,7 @@ fn check_fields(fields: &Fields) -> Result<(), Rejection> {
 }
 
 /// The one host of a request, in lower case and without port (RFC 9112 §3.2).
-fn host_of(head: &RequestHead) -> Result<Box<str>, Rejection> {
+fn host_of(head: &RequestHead) -> Result<HostName, Rejection> {
     let mut values = head.fields().all("host");
     let value = match (values.next(), values.next()) {
         (Some(value), None) => text(value).ok_or_else(|| Rejection::new(Reason::HostInvalid, "not ASCII"))?,
@@ -197,7 +198,7 @@ fn host_of(head: &RequestHead) -> Result<Box<str>, Rejection> {
         None => value,
     };
     match name.parse::<HostName>() {
-        Ok(host) => Ok(host.as_str().into()),
+        Ok(host) => Ok(host),
         // An address may be meant as one; it is not a domain that is answered, and the health check has
         // passed before this.
         Err(_) if name.parse::<IpAddr>().is_ok() => Err(Rejection::new(Reason::HostNotListed, "an address")),
@@ -207,7 +208,8 @@ fn host_of(head: &RequestHead) -> Result<Box<str>, Rejection> {
 
 fn read_path(raw: &str) -> Result<RequestPath, Rejection> {
     match canonical_path(raw.as_bytes()) {
-        Ok(path) => Ok(RequestPath::Canonical(path.as_ref().into())),
+        Ok(Cow::Borrowed(_)) => Ok(RequestPath::Plain),
+        Ok(Cow::Owned(path)) => Ok(RequestPath::Canonical(path.into())),
         Err(PathError::NotAbsolute) => Err(Rejection::new(Reason::BadRequest, "the target is not a path")),
         Err(PathError::TooLong) => Err(Reason::PathTooLong.into()),
         Err(error) => Ok(RequestPath::Ambiguous(unambiguous_front(raw), error)),

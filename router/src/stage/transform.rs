@@ -5,7 +5,6 @@
 //! that nothing a client sends can take one of them off or stand in its place.
 //! Must never know bodies, or whether a request may pass.
 
-use std::io::Write;
 use std::net::IpAddr;
 
 use http::HeaderName;
@@ -13,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::identify::{REQUEST_ID, Request, RequestId};
 use crate::buffer::Buffer;
+use crate::digits;
 use crate::http1::{Fields, Outbound, ResponseHead};
 use crate::snapshot::{ClaimPath, PathPart, PathPlan, RoutePlan, Target};
 
@@ -31,7 +31,7 @@ pub(crate) fn request(
     out.push(b' ');
     write_target(&mut out, request, route, target);
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    field(&mut out, "host", target.destination.host().as_bytes());
+    field(&mut out, b"host", target.destination.host().as_bytes());
     let named = named_by_connection(head.fields());
     for (name, value) in head.fields().iter() {
         let taken_off = is_hop_by_hop(name)
@@ -42,25 +42,27 @@ pub(crate) fn request(
             field(&mut out, name, value);
         }
     }
-    field(&mut out, REQUEST_ID, id.as_str().as_bytes());
-    // Writing into memory does not fail.
-    let _ = match vouched {
-        Some(vouched) => write!(&mut *out, "x-forwarded-for: {vouched}, {peer}\r\n"),
-        None => write!(&mut *out, "x-forwarded-for: {peer}\r\n"),
-    };
-    field(&mut out, "x-forwarded-proto", scheme.as_bytes());
-    field(&mut out, "x-forwarded-host", host.as_bytes());
+    field(&mut out, REQUEST_ID.as_bytes(), id.as_str().as_bytes());
+    out.extend_from_slice(b"x-forwarded-for: ");
+    if let Some(vouched) = vouched {
+        out.extend_from_slice(vouched.as_bytes());
+        out.extend_from_slice(b", ");
+    }
+    digits::address(&mut out, peer);
+    out.extend_from_slice(b"\r\n");
+    field(&mut out, b"x-forwarded-proto", scheme.as_bytes());
+    field(&mut out, b"x-forwarded-host", host.as_str().as_bytes());
     out.extend_from_slice(b"via: 1.1 postern\r\n");
     for (name, path) in &route.identity_headers {
         if let Some(value) = claim(path) {
-            field(&mut out, name.as_str(), value.as_bytes());
+            field(&mut out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
     Outbound::new(out, head.method().clone())
 }
 
 /// The fields as the client gets them, but for those of framing, which belong to the connection.
-pub(crate) fn response(head: &ResponseHead, id: &RequestId, mut emit: impl FnMut(&str, &[u8])) {
+pub(crate) fn response(head: &ResponseHead, id: &RequestId, mut emit: impl FnMut(&[u8], &[u8])) {
     let named = named_by_connection(head.fields());
     for (name, value) in head.fields().iter() {
         // Only the router says why the router refused; and where else a destination is to be had is its own affair.
@@ -71,18 +73,18 @@ pub(crate) fn response(head: &ResponseHead, id: &RequestId, mut emit: impl FnMut
             emit(name, value);
         }
     }
-    emit(REQUEST_ID, id.as_str().as_bytes());
+    emit(REQUEST_ID.as_bytes(), id.as_str().as_bytes());
 }
 
-fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
+fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 
-fn is_named<'n>(name: &str, mut names: impl Iterator<Item = &'n str>) -> bool {
-    names.any(|other| other.len() == name.len() && other.eq_ignore_ascii_case(name))
+fn is_named<'n>(name: &[u8], mut names: impl Iterator<Item = &'n str>) -> bool {
+    names.any(|other| other.len() == name.len() && other.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// What `Connection` names is for the next hop alone (RFC 9110 §7.6.1), but host, length and credentials are
@@ -93,15 +95,15 @@ fn named_by_connection(fields: &Fields) -> SmallVec<[&str; 4]> {
         .filter_map(|value| std::str::from_utf8(value).ok())
         .flat_map(|text| text.split(','))
         .map(str::trim)
-        .filter(|name| !name.is_empty() && !is_named(name, END_TO_END.into_iter()))
+        .filter(|name| !name.is_empty() && !is_named(name.as_bytes(), END_TO_END.into_iter()))
         .collect()
 }
 
 const END_TO_END: [&str; 6] = ["host", "content-length", "content-type", "authorization", "cookie", "cache-control"];
 
 /// Hop-by-hop fields (RFC 9110 §7.6.1), by length: most names are told apart by that alone.
-fn is_hop_by_hop(name: &str) -> bool {
-    let is = |other: &str| name.eq_ignore_ascii_case(other);
+fn is_hop_by_hop(name: &[u8]) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
     match name.len() {
         2 => is("te"),
         7 => is("upgrade") || is("trailer"),
@@ -118,9 +120,9 @@ fn is_hop_by_hop(name: &str) -> bool {
 
 /// What the router writes itself, what a client could choose an API, a method or a path with, and what only proxies
 /// in front may say (`aws.md` §1, `threats.md` §7).
-fn is_never_forwarded(name: &str) -> bool {
-    let is = |other: &str| name.eq_ignore_ascii_case(other);
-    let begins = |start: &str| name.get(..start.len()).is_some_and(|front| front.eq_ignore_ascii_case(start));
+fn is_never_forwarded(name: &[u8]) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+    let begins = |start: &str| name.get(..start.len()).is_some_and(|front| front.eq_ignore_ascii_case(start.as_bytes()));
     let listed = match name.len() {
         4 => is("host"),
         6 => is("expect"),

@@ -32,7 +32,7 @@ pub(crate) struct UpstreamBody<B> {
 
 /// The connection of an exchange, and where it goes afterwards.
 pub(super) struct Lease<B> {
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     pub(super) upload: Upload<B>,
     pub(super) place: Place,
     /// Whether the answer lets the connection be used again.

@@ -91,7 +91,8 @@ impl Upstreams {
         Self { dialer: Dialer::new(resolver), pool: Rc::default(), reused: Cell::new(0), repeated: Cell::new(0) }
     }
 
-    /// Sends a request and brings the answer's head; its body follows. Dropping the future closes the connection.
+    /// Sends a request that `began` then, and brings the answer's head; its body follows. Dropping the future closes
+    /// the connection.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -102,11 +103,11 @@ impl Upstreams {
         outbound: Outbound,
         body: Metered<B>,
         phases: &mut Phases,
+        began: Instant,
     ) -> Result<Answer<Metered<B>>, Rejection> {
-        let now = Instant::now();
-        let deadlines = Deadlines::new(timeouts, now);
+        let deadlines = Deadlines::new(timeouts, began);
         let (method, upgrade, framing) = (outbound.method().clone(), outbound.upgrade, body.framing());
-        let mut upload = Upload::new(outbound.framed(framing), body, framing, now);
+        let mut upload = Upload::new(outbound.framed(framing), body, framing, began);
         let place = self.pool.place(destination);
         let (connection, head) = self.exchange(destination, &deadlines, &method, &mut upload, phases).await?;
         if head.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -155,9 +156,9 @@ impl Upstreams {
         method: &Method,
         upload: &mut Upload<B>,
         phases: &mut Phases,
-    ) -> Result<(Connection, ResponseHead), Rejection> {
+    ) -> Result<(Box<Connection>, ResponseHead), Rejection> {
         let repeatable = is_idempotent(method) && upload.is_bodiless();
-        while let Some(mut kept) = self.pool.take(destination, !repeatable) {
+        while let Some(mut kept) = self.pool.take(destination, !repeatable, upload.moved()) {
             self.reused.set(self.reused.get() + 1);
             phases.reused = true;
             match answer(&mut kept, upload, method, deadlines, phases).await {
@@ -181,12 +182,12 @@ impl Upstreams {
         destination: &Destination,
         deadlines: &Deadlines,
         phases: &mut Phases,
-    ) -> Result<Connection, Rejection> {
+    ) -> Result<Box<Connection>, Rejection> {
         let deadline = deadlines.connect(Instant::now());
         let dialled = self.dialer.dial(destination, deadline, phases).await;
         // Whichever ended first: a total that is over is what the client has to know.
         let stream = dialled.map_err(|rejection| deadlines.check_total(Instant::now()).err().unwrap_or(rejection))?;
-        Ok(Connection::new(stream))
+        Ok(Box::new(Connection::new(stream)))
     }
 }
 

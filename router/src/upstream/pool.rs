@@ -17,7 +17,7 @@ use crate::snapshot::Destination;
 /// The idle connections of one core.
 #[derive(Default)]
 pub(super) struct Pool {
-    idle: RefCell<HashMap<Arc<str>, VecDeque<Idle>>>,
+    idle: RefCell<HashMap<Arc<str>, VecDeque<Idle>, foldhash::fast::RandomState>>,
     count: Cell<usize>,
     reaped: Cell<bool>,
     /// What is served, and how often that changed.
@@ -33,15 +33,14 @@ pub(super) struct Place {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
 }
 
 impl Pool {
     /// The connection used last, if one lives that this destination may still use.
     /// With `surely` it is asked of the system, not only of the runtime, whether it lives.
-    pub(super) fn take(&self, destination: &Destination, surely: bool) -> Option<Connection> {
-        let now = Instant::now();
+    pub(super) fn take(&self, destination: &Destination, surely: bool, now: Instant) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.get_mut(destination.key())?;
         while let Some(Idle { mut connection, since }) = kept.pop_back() {
@@ -99,7 +98,7 @@ impl Pool {
 impl Place {
     /// Keeps a connection whose exchange is over, or drops it: when it is old, when there are enough, or when
     /// its destination has gone since.
-    pub(super) fn keep(self, connection: Connection) {
+    pub(super) fn keep(self, connection: Box<Connection>) {
         let Self { pool, key, changes } = self;
         let now = Instant::now();
         let served = changes == pool.changes.get() || pool.served.borrow().contains(&key);

@@ -36,9 +36,9 @@ use super::RoutePlan;
 
 /// Which route answers which request.
 pub(crate) struct RouteTable {
-    exact_hosts: HashMap<Box<str>, Scope>,
+    exact_hosts: HashMap<Box<str>, Scope, foldhash::fast::RandomState>,
     /// By the name behind `*.`.
-    wildcard_hosts: HashMap<Box<str>, Scope>,
+    wildcard_hosts: HashMap<Box<str>, Scope, foldhash::fast::RandomState>,
     /// The routes that name no host.
     any_host: Option<Scope>,
     places: Places,

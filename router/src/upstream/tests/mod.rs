@@ -184,7 +184,7 @@ impl Script {
             Some(length) => Framing::Length(length),
             None => Framing::Chunked,
         };
-        Metered::new(self, framing, u64::MAX, Rc::default())
+        Metered::new(self, framing, u64::MAX, None)
     }
 }
 
@@ -234,7 +234,7 @@ async fn send(
     let mut phases = Phases::default();
     let head = head(method, "/orders/1?a=b", destination);
     let answer = upstreams
-        .forward(destination, timeouts, head, body.metered(), &mut phases)
+        .forward(destination, timeouts, head, body.metered(), &mut phases, Instant::now())
         .await
         .map_err(|rejection| rejection.reason)?;
     let status = answer.head.status();
