@@ -16,6 +16,7 @@ mod reloading;
 mod scale;
 mod signatures;
 mod stores;
+mod strictness;
 mod tidy;
 mod timeouts;
 mod tls;
