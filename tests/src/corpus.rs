@@ -287,11 +287,14 @@ fn write_bytewise(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
 fn listen(mut stream: TcpStream, run: &Run<'_>) -> Seen {
     let own = usize::from(run.way == Way::Pipelined);
     let by_head = run.case.bytes.starts_with(b"HEAD ");
+    let line = run.case.bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let old = line.ends_with(b" HTTP/1.0");
     let mut seen = Seen::default();
     let (mut held, mut buffer) = (Vec::new(), [0; 16_384]);
     let mut ended = false;
     loop {
-        let asked = Asked { by_head: by_head && seen.answers.len() == own, ended };
+        let is_own = seen.answers.len() == own;
+        let asked = Asked { by_head: by_head && is_own, old: old && is_own, ended };
         match oracle::answer(&held, asked) {
             Ok((answer, taken)) => {
                 held.drain(..taken);

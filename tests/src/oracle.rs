@@ -50,6 +50,8 @@ pub enum Stop {
 pub struct Asked {
     /// Whether the request was `HEAD`.
     pub by_head: bool,
+    /// Whether the request spoke 1.0, so that the answer may too, and must not come in chunks.
+    pub old: bool,
     /// Whether no more bytes will come.
     pub ended: bool,
 }
@@ -86,10 +88,13 @@ pub fn request(bytes: &[u8]) -> Parsed<(Message, usize)> {
 /// When it is not whole, or not in the one form that nobody reads differently.
 pub fn answer(bytes: &[u8], asked: Asked) -> Parsed<(Message, usize)> {
     let mut reader = Reader { bytes, at: 0 };
-    let mut message = status_line(reader.line()?)?;
+    let mut message = status_line(reader.line()?, asked)?;
     message.fields = reader.fields()?;
     check_answer_fields(&message)?;
     let framing = framing(&message)?;
+    if asked.old && matches!(framing, Framing::Chunked) {
+        return wrong("chunks for a client of 1.0");
+    }
     let unframed = message.status < 200 || message.status == 204;
     if unframed && !matches!(framing, Framing::Nothing) {
         return wrong(format!("framing of a {}", message.status));
@@ -184,8 +189,9 @@ fn request_line(line: &[u8]) -> Parsed<Message> {
     Ok(Message { method: latin(method), target: latin(target), ..Message::default() })
 }
 
-fn status_line(line: &[u8]) -> Parsed<Message> {
-    let rest = line.strip_prefix(b"HTTP/1.1 ");
+fn status_line(line: &[u8], asked: Asked) -> Parsed<Message> {
+    let old = if asked.old { line.strip_prefix(b"HTTP/1.0 ") } else { None };
+    let rest = line.strip_prefix(b"HTTP/1.1 ").or(old);
     let Some((&[a, b, c], behind)) = rest.and_then(<[u8]>::split_first_chunk) else {
         return wrong(format!("a status line {:?}", latin(line)));
     };

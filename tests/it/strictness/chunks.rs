@@ -41,7 +41,7 @@ pub(super) fn cases() -> Vec<Case> {
         broken(format!("extension {name}"), &format!("5{extension}\r\nhello\r\n0\r\n\r\n"));
         broken(format!("last extension {name}"), &format!("5\r\nhello\r\n0{extension}\r\n\r\n"));
     }
-    for bytes in [257, 300, 1_024, 65_536] {
+    for bytes in [262, 300, 1_024, 65_536] {
         let extension = "a".repeat(bytes);
         broken(format!("an extension of {bytes}"), &format!("5;{extension}\r\nhello\r\n0\r\n\r\n"));
         broken(format!("a last extension of {bytes}"), &format!("5\r\nhello\r\n0;{extension}\r\n\r\n"));

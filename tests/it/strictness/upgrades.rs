@@ -87,10 +87,10 @@ pub(super) fn cases() -> Vec<Case> {
         ("the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()),
         ("the preface with a frame", format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0{HIDDEN}")),
         ("half of the preface", "PRI * HTTP/2.0\r\n\r\n".to_owned()),
-        ("the preface for 1.1", with_line("PRI * HTTP/1.1")),
     ] {
         cases.push(Case::refused(name, bytes).sent(&[Way::Pipelined]));
     }
+    cases.push(Case::declined("the preface for 1.1", with_line("PRI * HTTP/1.1"), &[400, 405, 501]));
     cases.push(Case::refused("a preface with fields", with_line("PRI * HTTP/2.0")).sent(&[Way::Pipelined]));
     for fields in ["expect: 100-continue\r\n", "Expect: 100-Continue\r\n", "EXPECT:100-CONTINUE\r\n"] {
         let name = format!("right: {}", fields.escape_default());

@@ -143,10 +143,10 @@ fn check_own(run: &Run<'_>, seen: &Seen, own: Option<&Message>, arrived: &Arrive
             }
         }
         Expect::Forwarded { method, target, body } => {
-            let target = target.replace(super::MARK, &run.mark);
+            let (target, body) = (target.replace(super::MARK, &run.mark), super::marked(body, &run.mark));
             match arrived.own.first() {
                 None => find(format!("it did not arrive; answered {status:?}")),
-                Some(got) if (&got.method, &got.target, &got.body) != (method, &target, body) => {
+                Some(got) if (&got.method, &got.target, &got.body) != (method, &target, &body) => {
                     find(format!("it arrived as {}", told(&Arrival::Whole((*got).clone()))));
                 }
                 Some(_) if !own.is_some_and(|answer| is_answer_to(answer, method, &target)) => {

@@ -92,7 +92,9 @@ fn requests_with_odd_framing_are_caught() {
 
 #[test]
 fn answers_in_the_one_form_pass_and_those_with_two_readings_are_caught() {
-    let judged = |text: &str, by_head, ended| answer(text.as_bytes(), Asked { by_head, ended }).map(|(_, taken)| taken);
+    let judged = |text: &str, by_head, ended| {
+        answer(text.as_bytes(), Asked { by_head, ended, old: false }).map(|(_, taken)| taken)
+    };
     for (text, by_head, behind) in [
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok", false, "x"),
         ("HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", false, "x"),
@@ -104,6 +106,9 @@ fn answers_in_the_one_form_pass_and_those_with_two_readings_are_caught() {
     ] {
         assert_eq!(judged(&format!("{text}{behind}"), by_head, true), Ok(text.len()), "{text:?}");
     }
+    let old = |text: &str| answer(text.as_bytes(), Asked { old: true, ..Asked::default() });
+    assert!(old("HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n").is_ok());
+    assert!(is_wrong(&old("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")));
     assert_eq!(judged("HTTP/1.1 200 OK\r\n\r\nall of it", false, false), Err(Stop::More));
     assert_eq!(judged("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok", false, true), Err(Stop::More));
     for text in [
