@@ -85,6 +85,11 @@ impl Wire {
         if begun { self.head() } else { String::new() }
     }
 
+    /// Waits until the other side speaks, and reads nothing of it.
+    pub fn until_spoken_to(&mut self) {
+        let _ = self.stream.get_ref().peek(&mut [0]);
+    }
+
     /// Ends the connection with a reset instead of in peace.
     pub fn reset(&mut self) {
         let _ = socket2::SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO));

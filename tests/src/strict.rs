@@ -71,6 +71,25 @@ impl StrictClient {
         }
     }
 
+    /// Whether the next thing heard is 100, without anything behind it.
+    pub fn is_asked_to_continue(&mut self) -> bool {
+        let mut buffer = [0; 1_024];
+        loop {
+            match oracle::answer(&self.held, Asked::default()) {
+                Ok((answer, taken)) => {
+                    self.held.drain(..taken);
+                    return answer.status == 100 && self.held.is_empty();
+                }
+                Err(Stop::Wrong(_)) => return false,
+                Err(Stop::More) => {}
+            }
+            match self.stream.read(&mut buffer) {
+                Ok(read) if read > 0 => self.held.extend_from_slice(&buffer[..read]),
+                _ => return false,
+            }
+        }
+    }
+
     /// Whether the connection ends without another byte.
     pub fn ends(&mut self) -> bool {
         matches!(self.hear(false, false), Heard::Cut(bytes) if bytes.is_empty())
