@@ -4,6 +4,8 @@
 //! Every finding is collected, so that a table is judged at once.
 
 mod judge;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

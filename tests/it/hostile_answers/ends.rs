@@ -31,7 +31,7 @@ fn behind(cases: &mut Vec<Hostile>) {
     cases.push(Hostile::clean("200 KB behind a length", long, 200, "ok"));
     let empty = format!("{}{FORGED}", ok(""));
     cases.push(Hostile::clean("an answer behind nothing", empty, 200, ""));
-    cases.push(Hostile::clean("an answer and the end", plain.clone(), 200, "ok").then(Then::Close));
+    cases.push(Hostile::clean("an answer and the end", plain, 200, "ok").then(Then::Close));
     let closing = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok{FORGED}");
     cases.push(Hostile::clean("an answer behind the last", closing, 200, "ok"));
     let closing = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
