@@ -1,4 +1,4 @@
-//! Two hundred answers that no decent server gives: the client gets a 502 with a reason, or the answer without what
+//! Five hundred answers that no decent server gives: the client gets a 502 with a reason, or the answer without what
 //! was wrong, or one that visibly breaks off; and never anything that belongs to somebody else.
 //!
 //! The tables lie beside this file. A scripted destination gives each answer once; behind it the same client, and then

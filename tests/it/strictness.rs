@@ -1,5 +1,5 @@
-//! A thousand malformed and borderline requests, each sent whole, between two others and byte by byte: nothing with
-//! two readings reaches a destination, and nothing that is right is refused.
+//! Two and a half thousand malformed and borderline requests, each sent whole, between two others and byte by byte:
+//! nothing with two readings reaches a destination, and nothing that is right is refused.
 //!
 //! The tables lie beside this file, one for each part of a request. What a destination gets is judged by an oracle
 //! that shares no code with the router.
