@@ -12,19 +12,24 @@
 )]
 
 mod client;
+mod corpus;
 mod dns;
 mod documents;
 mod emulator;
 mod front;
 mod load;
+pub mod oracle;
 mod origin;
 mod process;
 mod raw;
+mod recorder;
+mod strict;
 mod tls;
 mod tokens;
 mod wait;
 
 pub use client::{Answer, Client, Request};
+pub use corpus::{Case, Expect, MARK, Way, play, shown};
 pub use dns::Dns;
 pub use documents::{BOUNDARY, HOST, Site, boundary_with, merged_file, registration};
 pub use emulator::{Emulator, Stores, python_program};
@@ -33,6 +38,8 @@ pub use load::{Load, Tally};
 pub use origin::{Origin, Received, Reply};
 pub use process::{Output, Router, Syncer, command, run, run_in};
 pub use raw::{RawOrigin, Wire};
+pub use recorder::{Arrival, Recorder};
+pub use strict::{Heard, StrictClient};
 pub use tls::{Authority, Certificate, TlsOrigin, Validity};
 pub use tokens::{Signer, basic, seconds_from_now};
 pub use wait::{Gate, eventually, eventually_within};

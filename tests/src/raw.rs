@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// A listening socket; ends with the test's process.
 pub struct RawOrigin {
@@ -72,6 +73,26 @@ impl Wire {
     /// Writes bytes; says whether there was still somebody to take them.
     pub fn write(&mut self, bytes: &[u8]) -> bool {
         self.stream.get_mut().write_all(bytes).is_ok()
+    }
+
+    /// Reads a head as far as it comes within that time; empty when none began.
+    pub fn head_within(&mut self, patience: Duration) -> String {
+        // No time at all would mean without end.
+        let patience = patience.max(Duration::from_micros(1));
+        let _ = self.stream.get_ref().set_read_timeout(Some(patience));
+        let begun = self.stream.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
+        let _ = self.stream.get_ref().set_read_timeout(None);
+        if begun { self.head() } else { String::new() }
+    }
+
+    /// Waits until the other side speaks, and reads nothing of it.
+    pub fn until_spoken_to(&mut self) {
+        let _ = self.stream.get_ref().peek(&mut [0]);
+    }
+
+    /// Ends the connection with a reset instead of in peace.
+    pub fn reset(&mut self) {
+        let _ = socket2::SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO));
     }
 
     /// Waits until the other side has closed, however it does so.
