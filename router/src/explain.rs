@@ -173,7 +173,9 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     explanation
         .step("forward", format!("{} {} to {dialled} as {:?}", head.method(), head.target(), destination.host()));
     let fields = head.fields().iter();
-    let headers = fields.map(|(name, value)| (String::from_utf8_lossy(name).to_lowercase(), String::from_utf8_lossy(value).into_owned()));
+    let headers = fields.map(|(name, value)| {
+        (String::from_utf8_lossy(name).to_lowercase(), String::from_utf8_lossy(value).into_owned())
+    });
     explanation.forwarded = Some(Forwarded {
         method: head.method().to_string(),
         target: head.target().to_owned(),

@@ -68,7 +68,12 @@ impl Principal {
 
     /// The subject of a verified token; empty when the token has none.
     pub(crate) fn of_token(name: &str, via: Arc<str>, scopes: Vec<Box<str>>, claims: Value) -> Self {
-        Self { name: Name::Proved(name.into()), via: Via::Jwt(via), scopes: Some(scopes.into()), claims: Some(Arc::new(claims)) }
+        Self {
+            name: Name::Proved(name.into()),
+            via: Via::Jwt(via),
+            scopes: Some(scopes.into()),
+            claims: Some(Arc::new(claims)),
+        }
     }
 
     /// A user whose password was verified.
@@ -110,7 +115,9 @@ impl Principal {
             (Some(claims), _) => header_text(lookup(claims, path)?)?,
             (None, Via::Basic(_)) => match path.0.as_slice() {
                 [only] if **only == *"sub" => Cow::Borrowed(self.name()),
-                [only] if **only == *"scope" => Cow::Owned(self.scopes.as_ref().map_or_else(String::new, |scopes| scopes.join(" "))),
+                [only] if **only == *"scope" => {
+                    Cow::Owned(self.scopes.as_ref().map_or_else(String::new, |scopes| scopes.join(" ")))
+                }
                 _ => return None,
             },
             (None, Via::None | Via::Iam | Via::Jwt(_)) => return None,

@@ -206,7 +206,8 @@ fn read_head(parts: http::request::Parts, body: &Incoming) -> Result<RequestHead
     let http::request::Parts { method, uri, headers, .. } = parts;
     let authority = uri.authority().map(http::uri::Authority::as_str);
     let named = headers.get_all(http::header::HOST).iter().count();
-    let disagrees = |host: &HeaderValue| authority.is_some_and(|name| !host.as_bytes().eq_ignore_ascii_case(name.as_bytes()));
+    let disagrees =
+        |host: &HeaderValue| authority.is_some_and(|name| !host.as_bytes().eq_ignore_ascii_case(name.as_bytes()));
     if named > 1 || headers.get(http::header::HOST).is_some_and(disagrees) {
         return Err(Rejection::new(Reason::HostInvalid, ":authority and host differ"));
     }
@@ -353,15 +354,7 @@ struct StreamBody {
 impl StreamBody {
     fn new(incoming: Incoming, idle: Duration) -> Self {
         let over = incoming.is_end_stream();
-        Self {
-            incoming,
-            piece: Bytes::new(),
-            trailers: None,
-            over,
-            idle,
-            alarm: Alarm::default(),
-            waiting_since: None,
-        }
+        Self { incoming, piece: Bytes::new(), trailers: None, over, idle, alarm: Alarm::default(), waiting_since: None }
     }
 }
 

@@ -49,6 +49,8 @@ pub(super) struct Reader<'c, S> {
     start: usize,
     scan: HeadEnd,
     body: Body,
+    /// How the body failed; nothing behind it can be told from it.
+    fault: Option<BodyFault>,
     /// So many of the unused bytes are the body's, without framing in between.
     ready: usize,
     /// Owed to a client that waits for it before it sends a body: what is left of the interim answer.
@@ -105,6 +107,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Reader<'c, S> {
             start: 0,
             scan: HeadEnd::default(),
             body: Body::Over,
+            fault: None,
             ready: 0,
             invitation: b"",
             clocks,
@@ -195,17 +198,19 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Reader<'c, S> {
     pub(super) fn can_drain(&self) -> bool {
         match self.body {
             Body::Over => true,
+            _ if self.fault.is_some() => false,
             // It may come or not: nobody invited it.
             _ if !self.invitation.is_empty() => false,
             Body::Length(left) => left <= DRAINED,
-            Body::Chunked(_) => true,
+            // Nobody knows how much is to come.
+            Body::Chunked(_) => false,
         }
     }
 
     /// Reads and drops what is left of a body, up to a bound. Says whether it came to its end.
     pub(super) async fn drain(&mut self) -> bool {
-        if !self.can_drain() {
-            return false;
+        if !self.can_drain() || self.fault.is_some() {
+            return self.body_is_over();
         }
         let mut left = DRAINED;
         while !self.body_is_over() {
@@ -220,9 +225,10 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Reader<'c, S> {
         true
     }
 
-    /// Reads and drops whatever comes until the client closes, for a moment: closing with unread bytes would take
+    /// Closes this side, then reads and drops whatever comes until the client closes, for a moment: closing with unread bytes would take
     /// the answer away from under the client (RFC 9112 §9.6).
     pub(super) async fn linger(&mut self) {
+        let _ = std::future::poll_fn(|context| Pin::new(&mut *self.io.borrow_mut()).poll_shutdown(context)).await;
         let end = Instant::now() + LINGER;
         let mut left = LINGER_BYTES;
         std::future::poll_fn(|context| {
@@ -321,28 +327,14 @@ const AHEAD: usize = 32 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> ClientBody for Reader<'_, S> {
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, BodyFault>> {
-        loop {
-            if self.ready > 0 || self.look()? {
-                return Poll::Ready(Ok(self.ready > 0));
-            }
-            if !self.invitation.is_empty() {
-                ready!(self.poll_invite(context));
-            }
-            let long = matches!(self.body, Body::Length(left) if left > LONG);
-            match self.poll_more(context, long) {
-                Poll::Ready(Ok(bytes @ 1..)) => self.pace.came(bytes, &mut self.waiting_since),
-                Poll::Ready(_) => return Poll::Ready(Err(BodyFault::ClientClosed)),
-                Poll::Pending => {
-                    let since = *self.waiting_since.get_or_insert_with(Instant::now);
-                    let patience = self.clocks.body.saturating_sub(self.pace.waited);
-                    ready!(self.alarm.poll(since + patience, context));
-                    if self.pace.is_too_slow(patience) {
-                        return Poll::Ready(Err(BodyFault::TooSlow));
-                    }
-                    self.waiting_since = None;
-                }
-            }
+        if let Some(fault) = self.fault {
+            return Poll::Ready(Err(fault));
         }
+        let polled = self.poll_data(context);
+        if let Poll::Ready(Err(fault)) = polled {
+            self.fault = Some(fault);
+        }
+        polled
     }
 
     fn piece(&self) -> &[u8] {
@@ -373,5 +365,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientBody for Reader<'_, S> {
             }
         }
         Poll::Pending
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Reader<'_, S> {
+    fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, BodyFault>> {
+        loop {
+            if self.ready > 0 || self.look()? {
+                return Poll::Ready(Ok(self.ready > 0));
+            }
+            if !self.invitation.is_empty() {
+                ready!(self.poll_invite(context));
+            }
+            let long = matches!(self.body, Body::Length(left) if left > LONG);
+            match self.poll_more(context, long) {
+                Poll::Ready(Ok(bytes @ 1..)) => self.pace.came(bytes, &mut self.waiting_since),
+                Poll::Ready(_) => return Poll::Ready(Err(BodyFault::ClientClosed)),
+                Poll::Pending => {
+                    let since = *self.waiting_since.get_or_insert_with(Instant::now);
+                    let patience = self.clocks.body.saturating_sub(self.pace.waited);
+                    ready!(self.alarm.poll(since + patience, context));
+                    if self.pace.is_too_slow(patience) {
+                        return Poll::Ready(Err(BodyFault::TooSlow));
+                    }
+                    self.waiting_since = None;
+                }
+            }
+        }
     }
 }

@@ -11,6 +11,9 @@ const LINE: u16 = 256;
 /// The most bytes of all trailers.
 const TRAILERS: u16 = 8 * 1024;
 
+/// The most trailers.
+const TRAILER_FIELDS: u16 = 64;
+
 /// Reads chunks as their bytes come.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ChunkDecoder {
@@ -19,6 +22,8 @@ pub(crate) struct ChunkDecoder {
     left: u64,
     /// Bytes of the line or the trailers under way.
     used: u16,
+    /// Trailers so far.
+    trailers: u16,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +56,7 @@ pub(crate) struct Decoded {
 
 impl Default for ChunkDecoder {
     fn default() -> Self {
-        Self { state: State::SizeStart, left: 0, used: 0 }
+        Self { state: State::SizeStart, left: 0, used: 0, trailers: 0 }
     }
 }
 
@@ -121,7 +126,13 @@ impl ChunkDecoder {
             (State::TrailerName, b':') => State::TrailerValue,
             (State::TrailerValue, b'\r') => State::TrailerLf,
             (State::TrailerValue, byte) if is_value(byte) => State::TrailerValue,
-            (State::TrailerLf, b'\n') => State::TrailerStart,
+            (State::TrailerLf, b'\n') => {
+                self.trailers += 1;
+                if self.trailers > TRAILER_FIELDS {
+                    return Err(Flaw::ChunkTooLong);
+                }
+                State::TrailerStart
+            }
             (State::EndLf, b'\n') => State::End,
             _ => return Err(Flaw::Chunk),
         };

@@ -28,8 +28,11 @@ pub(crate) use response::ResponseHead;
 /// room for method and version. The exact bounds of both are the matter of whoever judges the head.
 pub(crate) const REQUEST_HEAD: usize = 8 * 1024 + 24 * 1024 + 512;
 
-/// The most bytes of an answer's head.
-pub(crate) const RESPONSE_HEAD: usize = 60 * 1024;
+/// The most bytes of an answer's head: what two bytes can count, and a little room.
+pub(crate) const RESPONSE_HEAD: usize = 65_000;
+
+/// The longest method; the longest that is registered has 16 characters.
+const METHOD: usize = 32;
 
 /// The most fields that are told apart in one head; one more is refused.
 pub(crate) const FIELDS: usize = 128;

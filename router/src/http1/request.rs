@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use http::Method;
 
-use super::{FIELDS, Fields, Flaw, Framing};
+use super::{FIELDS, Fields, Flaw, Framing, METHOD};
 use crate::buffer::Buffer;
 
 /// The versions that are told apart.
@@ -58,6 +58,9 @@ impl RequestHead {
             return Err(Flaw::FirstLine);
         }
         let version = if minor == 1 { Version::Http11 } else { Version::Http10 };
+        if method.len() > METHOD {
+            return Err(Flaw::FirstLine);
+        }
         let start = method.len() + 1;
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| Flaw::FirstLine)?;
         let fields = request.headers.iter().map(|field| (field.name.as_bytes(), field.value));

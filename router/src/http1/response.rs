@@ -39,7 +39,9 @@ impl ResponseHead {
             Ok(_) => return Err(Flaw::Field),
             Err(error) => return Err(flaw(error)),
         }
-        let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Flaw::FirstLine)?;
+        // RFC 9110 §15: there are five classes.
+        let code = response.code.filter(|code| *code < 600).ok_or(Flaw::FirstLine)?;
+        let status = StatusCode::from_u16(code).map_err(|_| Flaw::FirstLine)?;
         let fields = response.headers.iter().map(|field| (field.name.as_bytes(), field.value));
         let fields = Fields::index(text, head, fields).ok_or(Flaw::HeadTooLarge)?;
         let framing = Framing::of_response(&fields, version, status, method)?;

@@ -62,7 +62,12 @@ enum Ended {
 
 impl Exchange {
     /// Opens the record of a request, or of what came in place of one.
-    pub(crate) fn open(core: &Rc<Core>, head: Option<Rc<RequestHead>>, peer: std::net::IpAddr, id: RequestId) -> Box<Self> {
+    pub(crate) fn open(
+        core: &Rc<Core>,
+        head: Option<Rc<RequestHead>>,
+        peer: std::net::IpAddr,
+        id: RequestId,
+    ) -> Box<Self> {
         core.metrics.begin();
         Box::new(Self {
             core: Rc::clone(core),

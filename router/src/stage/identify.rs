@@ -172,7 +172,10 @@ fn check_fields(fields: &Fields) -> Result<(), Rejection> {
     for (name, value) in fields.iter() {
         bytes += name.len() + value.len() + 4;
         if name.iter().any(|byte| matches!(byte, b'_' | b'.')) {
-            return Err(Rejection::new(Reason::HeaderInvalid, format!("the name {} has twins", String::from_utf8_lossy(name))));
+            return Err(Rejection::new(
+                Reason::HeaderInvalid,
+                format!("the name {} has twins", String::from_utf8_lossy(name)),
+            ));
         }
     }
     match bytes {
@@ -193,7 +196,9 @@ fn host_of(head: &RequestHead) -> Result<HostName, Rejection> {
         return Err(Rejection::new(Reason::HostInvalid, "the target names another host than Host"));
     }
     let name = match value.rsplit_once(':') {
-        Some((name, port)) if port.parse::<u16>().is_ok_and(|number| number > 0) && !port.starts_with('+') => name,
+        Some((name, port)) if port.parse::<u16>().is_ok_and(|n| n > 0) && port.len() <= 5 && !port.starts_with('+') => {
+            name
+        }
         Some(_) => return Err(Rejection::new(Reason::HostInvalid, "an odd port, or an address")),
         None => value,
     };

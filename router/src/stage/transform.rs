@@ -122,7 +122,8 @@ fn is_hop_by_hop(name: &[u8]) -> bool {
 /// in front may say (`aws.md` §1, `threats.md` §7).
 fn is_never_forwarded(name: &[u8]) -> bool {
     let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-    let begins = |start: &str| name.get(..start.len()).is_some_and(|front| front.eq_ignore_ascii_case(start.as_bytes()));
+    let begins =
+        |start: &str| name.get(..start.len()).is_some_and(|front| front.eq_ignore_ascii_case(start.as_bytes()));
     let listed = match name.len() {
         4 => is("host"),
         6 => is("expect"),

@@ -133,8 +133,9 @@ fn a_slow_reader_is_not_the_destinations_silence() {
         let destination = server.destination();
         let timeouts = Timeouts { idle: Duration::from_millis(150), ..timeouts() };
         let head = head(Method::GET, "/", &destination);
-        let answer =
-            upstreams.forward(&destination, timeouts, head, Script::none().metered(), &mut Phases::default(), Instant::now()).await;
+        let answer = upstreams
+            .forward(&destination, timeouts, head, Script::none().metered(), &mut Phases::default(), Instant::now())
+            .await;
         let mut body = body(answer.unwrap());
         assert_eq!(piece(&mut body).await.unwrap(), "first");
         // Longer than the timeout; then the rest is waited for anew.
@@ -163,8 +164,9 @@ fn bytes_pass_as_they_come() {
         .await;
         let destination = server.destination();
         let head = head(Method::GET, "/", &destination);
-        let answer =
-            upstreams.forward(&destination, timeouts(), head, Script::none().metered(), &mut Phases::default(), Instant::now()).await;
+        let answer = upstreams
+            .forward(&destination, timeouts(), head, Script::none().metered(), &mut Phases::default(), Instant::now())
+            .await;
         let mut body = body(answer.unwrap());
         assert_eq!(piece(&mut body).await.unwrap(), "a");
         told.set(true);

@@ -18,7 +18,12 @@ fn requests_one_after_another_share_a_connection() {
         assert_eq!((server.accepted.get(), upstreams.idle_connections()), (1, 1));
         let mut phases = Phases::default();
         let head = head(Method::GET, "/", &destination);
-        drop(upstreams.forward(&destination, timeouts(), head, Script::none().metered(), &mut phases, Instant::now()).await.unwrap());
+        drop(
+            upstreams
+                .forward(&destination, timeouts(), head, Script::none().metered(), &mut phases, Instant::now())
+                .await
+                .unwrap(),
+        );
         assert!(phases.reused && phases.connect.is_none() && phases.first_byte.is_some());
     });
 }
@@ -130,7 +135,9 @@ async fn rounds(method: Method, count: usize) -> (Vec<Result<(), Reason>>, HashM
     for round in 0..count {
         let head = head(method.clone(), &format!("/{round}"), &destination);
         let body = if method == Method::POST { Script::bytes(b"") } else { Script::none() };
-        let answer = upstreams.forward(&destination, timeouts(), head, body.metered(), &mut Phases::default(), Instant::now()).await;
+        let answer = upstreams
+            .forward(&destination, timeouts(), head, body.metered(), &mut Phases::default(), Instant::now())
+            .await;
         outcomes.push(match answer {
             Ok(answer) => collect(answer.content).await.map(drop),
             Err(rejection) => Err(rejection.reason),
@@ -257,8 +264,9 @@ fn what_is_served_no_more_is_not_kept() {
             if in_use {
                 let head = head(Method::GET, "/", &destination);
                 let body = Script::none();
-                let answer =
-                    upstreams.forward(&destination, timeouts(), head, body.metered(), &mut Phases::default(), Instant::now()).await;
+                let answer = upstreams
+                    .forward(&destination, timeouts(), head, body.metered(), &mut Phases::default(), Instant::now())
+                    .await;
                 upstreams.retain(now_served);
                 collect(answer.unwrap().content).await.unwrap();
             } else {

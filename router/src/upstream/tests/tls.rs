@@ -135,8 +135,9 @@ async fn meet(authority: &Authority, identity: Identity, asked: &str, verify: Ve
     let destination = destination(&server, asked, &config);
     let head = head(Method::POST, "/", &destination);
     let mut phases = Phases::default();
-    let answer =
-        upstreams().forward(&destination, timeouts(), head, Script::bytes(b"secret").metered(), &mut phases, Instant::now()).await;
+    let answer = upstreams()
+        .forward(&destination, timeouts(), head, Script::bytes(b"secret").metered(), &mut phases, Instant::now())
+        .await;
     match answer {
         Ok(answer) => {
             assert!(phases.tls.is_some());

@@ -21,7 +21,10 @@ async fn wire(method: Method, path: &str, body: Script) -> String {
     .await;
     let destination = server.destination();
     let head = head(method, path, &destination);
-    upstreams.forward(&destination, timeouts(), head, body.metered(), &mut Phases::default(), Instant::now()).await.unwrap();
+    upstreams
+        .forward(&destination, timeouts(), head, body.metered(), &mut Phases::default(), Instant::now())
+        .await
+        .unwrap();
     read.take()
 }
 
