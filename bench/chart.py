@@ -26,8 +26,9 @@ def draw(results):
         y += GAP
     one = x_of(1)
     line = f'<line x1="{one:.0f}" y1="44" x2="{one:.0f}" y2="{y - GAP + 4}" stroke="#444" stroke-dasharray="3 3"/>'
-    head = [text(8, 18, "Cost beside the baseline (nginx; HAProxy for get-100k, get-10m and gateway-*); shorter is better", "start"),
-            *legend(results["peers"]), text(one, 42, "1.00", "middle")]
+    title = "Cost beside the baseline (nginx; HAProxy for get-100k, get-10m and gateway-*); shorter is better"
+    head = [text(8, 18, title, "start"), *legend(results["peers"]),
+            text(one, 42, "1.00", "middle")]
     height = y + 4
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + 60}" height="{height}" '

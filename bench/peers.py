@@ -6,6 +6,7 @@ same time limits; a request for another host or path is refused.
 Must never know: how they are loaded, and what comes out.
 """
 
+import dataclasses
 import http.client
 import json
 import os
@@ -17,7 +18,7 @@ import subprocess
 import time
 
 from envoy import envoy_bootstrap
-from material import AUDIENCE, HOST, ISSUER, SECRET
+from material import AUDIENCE, HOST, ISSUER, SECRET, Material
 
 PROXY_CORE = "0"
 # Above what the memory workload opens; the process's limit of open files may be lower and then rules.
@@ -25,14 +26,18 @@ CONNECTIONS = 15_000
 IDLE_SECONDS = 300
 
 
+@dataclasses.dataclass
 class Site:
     """What a peer shall serve: so many routes to a destination's two ports, on these ports of its own."""
 
-    def __init__(self, material, routes, destination, ports):
-        self.material = material
-        self.routes = routes
-        self.plain, self.tls = destination
-        self.front, self.front_tls, self.front_h2c, self.admin = ports
+    material: Material
+    routes: int
+    plain: int
+    tls: int
+    front: int
+    front_tls: int
+    front_h2c: int
+    admin: int
 
 
 class Peer:
@@ -87,7 +92,7 @@ class Peer:
         if self.process is None:
             return
         # At once: nobody waits for its answers any more, and a graceful end would wait for idle connections.
-        for number, patience in ((signal.SIGINT if self.name == "haproxy" else signal.SIGTERM, 1), (signal.SIGKILL, 10)):
+        for number, patience in ((signal.SIGTERM, 1), (signal.SIGKILL, 10)):
             if self.process.poll() is None:
                 self.process.send_signal(number)
                 try:
@@ -156,7 +161,9 @@ deadline = "1s"
 address = "127.0.0.1:{site.front_tls}"
 [listeners.tls]
 minimum = "1.3"
-certificates = [{{ certificate_file = "{site.material.path("leaf.pem")}", key_file = "{site.material.path("leaf.key")}" }}]
+[[listeners.tls.certificates]]
+certificate_file = "{site.material.path("leaf.pem")}"
+key_file = "{site.material.path("leaf.key")}"
 """
 
 
@@ -192,6 +199,12 @@ http {{
   client_header_timeout 10s;
   client_body_timeout 30s;
   client_max_body_size 10m;
+  # Its defaults would write bodies of 16 KB and answers of 100 KB into files.
+  client_body_buffer_size 64k;
+  proxy_buffer_size 16k;
+  proxy_buffers 8 32k;
+  proxy_busy_buffers_size 64k;
+  proxy_max_temp_file_size 0;
   tcp_nodelay on;
   proxy_http_version 1.1;
   proxy_connect_timeout 2s;

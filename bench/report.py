@@ -1,7 +1,8 @@
 """Puts the figures of many turns together and shows them: medians, ratios with their spread, Markdown and JSON.
 
-Owns: what a figure means. A ratio is taken between turns of the same round, which ran within seconds of each other, so
-that what the machine did meanwhile falls on both; of the rounds' ratios the median is told, with the least and the most.
+Owns: what a figure means. A ratio is taken between turns of the same round, which ran within seconds of each other,
+so that what the machine did meanwhile falls on both; of the rounds' ratios the median is told, with the least and the
+most.
 Must never know: how a figure was measured.
 """
 
@@ -76,9 +77,9 @@ def markdown(results):
         ratios = [ratio(told, other) for other in ("nginx", "haproxy")]
         goal = f"{told['goal']:.2f} × {TITLES[told['baseline']]}" if told["goal"] else "–"
         lines.append(f"| {name} | {told['unit']} | " + " | ".join(cells + ratios + [goal]) + " |")
-    lines += ["", "Less is better everywhere. Ratios: median of the rounds (least to most). `*`: the proxy's core "
-                  f"had nothing to do for more than {SHARE:.0%} of the time, so the load was the limit. `†`: other programs "
-                  "took more than that of it."]
+    lines += ["", "Less is better everywhere. Ratios: median of the rounds (least to most). `*`: the proxy's core had "
+                  f"nothing to do for more than {SHARE:.0%} of the time, so the load was the limit. `†`: other "
+                  "programs took more than that of it."]
     for part in (rates, added, memory, calls, left_out):
         lines += part(results)
     return "\n".join(lines) + "\n"
@@ -86,11 +87,13 @@ def markdown(results):
 
 def heading(results):
     where, how = results["machine"], results["method"]
+    before, after = results["load_average"]
     return [f"# Postern beside its peers, {results['made']}", "",
             f"{where['cores']} cores of {where['cpu']}, {where['memory_gib']} GiB, {where['system']}, kernel "
-            f"{where['kernel']}; load average {results['load_average'][0]:.1f} before, {results['load_average'][1]:.1f} after.",
-            f"{how['rounds']} rounds of {how['seconds']} s, peers in turn within each round, the order rotated; proxy on "
-            "core 0 with one worker, load and destination on core 1; access log, metrics and kept connections on.", "",
+            f"{where['kernel']}; load average {before:.1f} before, {after:.1f} after.",
+            f"{how['rounds']} rounds of {how['seconds']} s, peers in turn within each round, the order rotated; proxy "
+            "on core 0 with one worker, load and destination on core 1; access log, metrics and kept connections on.",
+            "",
             "; ".join(f"{name}: {version}" for name, version in results["versions"].items()) + "."]
 
 
@@ -175,7 +178,8 @@ def left_out(results):
              for peer, why in told["skipped"].items()]
     for name, told in results["workloads"].items():
         for peer, entry in told["peers"].items():
-            lines += [f"* {name}: {TITLES[peer]}: {note}" for key, note in entry["more"].items() if key.endswith("_note")]
+            lines += [f"* {name}: {TITLES[peer]}: {note}" for key, note in entry["more"].items()
+                      if key.endswith("_note")]
     lines += [f"* {name}: {why}" for name, why in results["missing"].items()]
     return ["", "## Left out", "", *lines] if lines else []
 

@@ -10,12 +10,14 @@ Example, two workloads of a binary from elsewhere:
 
 import argparse
 import datetime
+import fcntl
 import os
 import pathlib
 import resource
 import shutil
 import signal
 import sys
+import tempfile
 import time
 
 import chart
@@ -35,9 +37,21 @@ def main():
     if (os.cpu_count() or 1) < 2:
         sys.exit("bench: needs two cores: one for the proxy, one for the load and the destination")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended"))
+    equipment.TOOLS.mkdir(parents=True, exist_ok=True)
+    with (equipment.TOOLS / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            sys.exit("bench: another measurement runs here, and each would spoil the other's figures")
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="run-", dir=equipment.TOOLS))
+        try:
+            measure(options, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def measure(options, folder):
     found = equipment.gather(options.postern, options.syncer, options.peers)
-    folder = equipment.TOOLS / "run"
-    shutil.rmtree(folder, ignore_errors=True)
     stuff = material.Material(folder / "material", found)
     stuff.make()
     loads = probes.Loads(found, stuff)
@@ -96,7 +110,7 @@ class Run:
         return report.summary(workload, figures, skipped)
 
     def _start(self, workload, peer):
-        site = peers.Site(self.stuff, workload.routes, self.destination, probes.free_ports(4))
+        site = peers.Site(self.stuff, workload.routes, *self.destination, *probes.free_ports(4))
         try:
             peer.start(site)
             why = self.turns.support(workload, peer)
@@ -105,7 +119,7 @@ class Run:
             return why
         except (RuntimeError, OSError) as error:
             print(f"bench: {workload.name}: {error}", file=sys.stderr)
-            return str(error).splitlines()[0]
+            return told(error)
 
     def _turn(self, workload, peer, skipped):
         """A turn that fails is a hole in the figures, told, and no end of the run."""
@@ -113,8 +127,13 @@ class Run:
             return self.turns.take(workload, peer)
         except (RuntimeError, OSError) as error:
             print(f"bench: {workload.name}: {error}", file=sys.stderr)
-            skipped[peer.name] = str(error).splitlines()[0]
+            skipped[peer.name] = told(error)
             return None
+
+
+def told(error):
+    """What goes into the report: one line, and no folder of this machine."""
+    return str(error).splitlines()[0].replace(f"{equipment.ROOT}/", "")
 
 
 def arguments():

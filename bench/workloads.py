@@ -10,6 +10,12 @@ import time
 import probes
 from peers import PROXY_CORE
 
+# A turn in which others had more than this share of the core is taken again, so many times at most.
+TOO_MUCH = 0.3
+TRIES = 3
+# Below this the ticks in which CPU time is counted are too coarse.
+LEAST_CPU = 0.1
+
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
@@ -93,6 +99,16 @@ class Turns:
         return done
 
     def load(self, workload, peer):
+        """The quietest of a few tries: beside a compiler a turn tells more of the scheduler than of the proxy."""
+        tries = []
+        while len(tries) < TRIES and (not tries or tries[-1]["others"] > TOO_MUCH):
+            tries.append(self._load_once(workload, peer))
+        best = min(tries, key=lambda turn: turn["others"])
+        if best["cpu"] < LEAST_CPU:
+            raise RuntimeError(f"{peer.name}: got {best['cpu']:.2f} s of its core, too little; other programs run")
+        return best
+
+    def _load_once(self, workload, peer):
         pids = probes.tree(peer.process.pid)
         before, core_before = probes.cpu_seconds(pids), probes.core_seconds(PROXY_CORE)
         done = self._load(workload, peer, self.options.seconds)
@@ -103,7 +119,8 @@ class Turns:
         wall, idle = (after - before for before, after in zip(core_before, core_after))
         work = done["requests"] if workload.per == "request" else done["bytes"] / 1e9
         return {"cost": cpu * (1e6 if workload.per == "request" else 1) / work,
-                "rate": work / done["seconds"], "idle": idle / wall, "others": max(0.0, 1 - (cpu + idle) / wall),
+                "rate": work / done["seconds"], "cpu": cpu, "idle": idle / wall,
+                "others": max(0.0, 1 - (cpu + idle) / wall),
                 "p99_us": done.get("latency_us", {}).get("p99")}
 
     def latency(self, workload, peer):
@@ -119,9 +136,14 @@ class Turns:
         # Every route once or more, so that what is made at the first request is there.
         self.loads.closed(workload, peer.site.front, min(1.0, self.options.seconds))
         figures["cost"] = probes.memory_bytes(pids) / 1e6
-        for kind, port in (("plain", peer.site.front), ("tls", peer.site.front_tls)):
+        for kind in ("plain", "tls"):
             if kind == "tls" and peer.lacks(dataclasses.replace(workload, front="tls")):
                 continue
+            # Anew each time: connections would fill what the load before them left free.
+            peer.stop()
+            peer.start(dataclasses.replace(peer.site, routes=10))
+            pids = probes.tree(peer.process.pid)
+            port = peer.site.front if kind == "plain" else peer.site.front_tls
             before = probes.memory_bytes(pids)
             with self.loads.idle("small-1k.txt", port, kind == "tls", self.options.idle) as (count, failure):
                 time.sleep(1)
