@@ -2,7 +2,7 @@
 # On a bare Debian it takes a Rust toolchain, Python 3, make and gcc; everything else is installed on the way.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt fmt-check lint build unit deny emulator check-deploy proofs pins clean
+.PHONY: help demo test fmt fmt-check lint build unit deny emulator check-deploy proofs bench bench-quick pins clean
 
 export POSTERN_TEST_PYTHON := $(CURDIR)/.venv/bin/python
 
@@ -46,6 +46,20 @@ check-deploy: emulator ## docker-compose.yml, the ECS task definition, the IAM p
 proofs: build emulator ## the slow proofs at full length, optimised
 	cargo build --workspace --bins --release --locked
 	POSTERN_SLOW=1 cargo test --workspace --release --locked
+
+# Built one by one, as the images build them; POSTERN_BENCH_ROUTER=FILE measures a binary from elsewhere instead.
+bench: ## measure beside nginx, HAProxy and Envoy (20 min): table, JSON and chart in bench/results
+	@$(bench-binaries)
+	python3 -B bench/run.py $(BENCH)
+
+bench-quick: ## the same in three minutes, coarser, into .tools/bench/quick; BENCH="--only get-1k" for one
+	@$(bench-binaries)
+	python3 -B bench/run.py --quick --out .tools/bench/quick $(BENCH)
+
+define bench-binaries
+	set -e; cargo build --release --locked -p postern-bench; if [ -z "$$POSTERN_BENCH_ROUTER" ]; then \
+	cargo build --release --locked -p postern-router; cargo build --release --locked -p postern-syncer; fi
+endef
 
 pins: emulator ## write the hashed Python pins anew from the *.in files
 	@tools/pins.sh
