@@ -16,17 +16,17 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::body::AnswerBody;
 use crate::drain::Phase;
+use crate::listener::Stream;
 use crate::pipeline;
 use crate::services::Core;
 use crate::stage::identify::{Arrival, HEADER_BYTES};
 
 /// Serves a connection until either side ends it.
-pub(crate) async fn serve(core: Rc<Core>, stream: TcpStream, arrival: Arrival) {
+pub(crate) async fn serve(core: Rc<Core>, stream: Stream, arrival: Arrival) {
     let (head, idle) = (core.shared.head_timeout, core.shared.idle_timeout);
     let stage = Rc::new(Cell::new(Stage::Awaited(Instant::now())));
     let (handler, told) = (Rc::clone(&core), Rc::clone(&stage));
@@ -81,7 +81,7 @@ enum Stage {
 
 /// A stream that ends when the next request, or the rest of its head, is too long in coming.
 struct Clocked {
-    stream: TcpStream,
+    stream: Stream,
     stage: Rc<Cell<Stage>>,
     head: Duration,
     idle: Duration,
