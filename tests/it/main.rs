@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod addresses;
+mod certificates;
+mod crowds;
 mod draining;
 mod files;
 mod forwarding;
 mod hostile_answers;
 mod identity;
 mod limits;
+mod listeners;
 mod matching;
 mod operations;
 mod pipelining;

@@ -250,7 +250,7 @@ const LAYERS: &[Row] = &[
         "router/src/",
         &["crate::services"],
         &[
-            "router/src/pipeline.rs", "router/src/connection/", "router/src/listener.rs", "router/src/lib.rs",
+            "router/src/pipeline.rs", "router/src/connection/", "router/src/listener/", "router/src/lib.rs",
             "router/src/admin.rs", "router/src/observe/",
         ],
         "few know the long-lived parts",

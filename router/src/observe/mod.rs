@@ -3,6 +3,7 @@
 //! The only writer of access logs and request metrics. Must never decide anything.
 
 mod access_log;
+mod listeners;
 mod metrics;
 
 use std::cell::Cell;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 pub(crate) use access_log::{LogBuffer, LogWriter};
+pub(crate) use listeners::{CertificateCells, Certificates, HandshakeFailure, ReloadResult};
 pub(crate) use metrics::{CoreMetrics, Metrics, RouteSeries, render};
 
 use postern_config::value::HostName;
