@@ -132,7 +132,7 @@ pub(crate) fn explain(snapshot: &Snapshot, asked: Asked, now: i64) -> Explanatio
 fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanation) -> Result<(), Rejection> {
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let arrival = Arrival { peer, tls: asked.tls };
-    let request = identify(Rc::new(asked.head), arrival, &Trust::default(), RequestId::new(0))?;
+    let request = identify(Rc::new(asked.head), arrival, &Trust::default(), &snapshot.hosts, RequestId::new(0))?;
     explanation.step("identify", identified(&request));
 
     let mut passed = Vec::new();

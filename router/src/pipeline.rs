@@ -87,7 +87,7 @@ async fn run<B: ClientBody>(
         return Err(Reason::ConfigTooOld.into());
     }
     let now = crate::freshness::unix_now();
-    let request = identify(head, arrival, &core.shared.trust, exchange.id.clone())?;
+    let request = identify(head, arrival, &core.shared.trust, &snapshot.hosts, exchange.id.clone())?;
     exchange.record.client = Some(request.client);
     let found = find(&snapshot, &request, now, |_, _| {});
     exchange.record.host = Some(request.host.clone());

@@ -249,7 +249,7 @@ fn passed_on(
     let mut response = Response::new(());
     *response.status_mut() = head.status();
     let headers = response.headers_mut();
-    transform::response(head, &exchange.id, |name, value| {
+    transform::response_fields(head, &exchange.id, |name, value| {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
             headers.append(name, value);
         }

@@ -103,9 +103,8 @@ impl<'c, S: AsyncWrite + Unpin> Writer<'c, S> {
         let terms = Terms { ending: terms.ending || framing == Framing::UntilClose, ..terms };
         self.status_line(head.status());
         let mut dated = false;
-        transform::response(head, &exchange.id, |name, value| {
+        transform::response(head, &exchange.id, &mut self.out, |name| {
             dated |= name.len() == 4 && name.eq_ignore_ascii_case(b"date");
-            field(&mut self.out, name, value);
         });
         if !dated {
             // RFC 9110 §6.6.1: whoever has a clock may add it.

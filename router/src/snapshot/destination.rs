@@ -21,6 +21,8 @@ pub(crate) struct Destination {
     port: u16,
     /// The `Host` that is sent, with the port when it is not the scheme's own.
     host: HeaderValue,
+    /// The same as a line of a head.
+    host_line: Box<[u8]>,
     tls: Option<TlsPlan>,
     addresses: Box<[Network]>,
     allow_loopback: bool,
@@ -64,7 +66,8 @@ pub(super) struct DestinationParts {
 impl Destination {
     pub(super) fn new(parts: DestinationParts) -> Self {
         let DestinationParts { key, name, dial, port, host, tls, addresses, allow_loopback } = parts;
-        Self { key, name, dial, port, host, tls, addresses, allow_loopback }
+        let host_line = [b"host: ", host.as_bytes(), b"\r\n"].concat().into();
+        Self { key, name, dial, port, host, host_line, tls, addresses, allow_loopback }
     }
 
     /// A destination without a boundary, for tests of what is done with one.
@@ -111,6 +114,11 @@ impl Destination {
     /// The `Host` that is sent.
     pub(crate) fn host(&self) -> &HeaderValue {
         &self.host
+    }
+
+    /// The same as a line of a head, with its end.
+    pub(crate) fn host_line(&self) -> &[u8] {
+        &self.host_line
     }
 
     /// How TLS is made; `None` for plain HTTP.
