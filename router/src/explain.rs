@@ -146,13 +146,15 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     explanation.route = Some(route.id.to_string());
     explanation.step("match", format!("{} answers, of {}", route.id, route.owner));
 
-    let principal = match authenticate(&route.ways, request.head.fields(), request.head.query(), now)? {
-        Outcome::Proved(principal) => principal,
-        Outcome::Ask(question) => {
-            explanation.step("authenticate", "the password is taken to be right: explain does not check it".to_owned());
-            question.principal()
-        }
-    };
+    let principal =
+        match authenticate(&route.ways, request.head.fields(), request.head.query(), now, &Default::default())? {
+            Outcome::Proved(principal) => principal,
+            Outcome::Ask(question) => {
+                explanation
+                    .step("authenticate", "the password is taken to be right: explain does not check it".to_owned());
+                question.principal()
+            }
+        };
     explanation.step("authenticate", format!("{} by {}", principal.name(), principal.via()));
     let permit = authorize(route, principal)?;
     explanation.step("authorize", format!("permitted, with {} scopes demanded", permit.route().scopes.len()));

@@ -93,7 +93,8 @@ async fn run<B: ClientBody>(
     exchange.record.host = Some(request.host.clone());
     let route = found?;
     exchange.record.route = Some(Arc::clone(&route));
-    let principal = match authenticate(&route.ways, request.head.fields(), request.head.query(), now)? {
+    let proof = authenticate(&route.ways, request.head.fields(), request.head.query(), now, &core.verified);
+    let principal = match proof? {
         Outcome::Proved(principal) => principal,
         Outcome::Ask(question) => core.shared.passwords.verify(question, Instant::now()).await?,
     };

@@ -13,6 +13,7 @@ use crate::observe::{CoreMetrics, LogBuffer, RouteSeries};
 use crate::passwords::Passwords;
 use crate::snapshot::Snapshot;
 use crate::snapshot::store::{Store, View};
+use crate::stage::authenticate::VerifiedTokens;
 use crate::stage::identify::Trust;
 use crate::upstream::Upstreams;
 
@@ -38,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) upstreams: Upstreams,
     view: RefCell<View>,
     log: RefCell<LogBuffer>,
+    /// Tokens that were verified a moment ago.
+    pub(crate) verified: RefCell<VerifiedTokens>,
     random: RefCell<fastrand::Rng>,
     series: RefCell<HashMap<Arc<str>, Arc<RouteSeries>, foldhash::fast::RandomState>>,
     seen_swaps: Cell<u64>,
@@ -51,6 +54,7 @@ impl Core {
             metrics,
             upstreams,
             log: RefCell::new(log),
+            verified: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             series: RefCell::default(),
             seen_swaps: Cell::new(0),
@@ -109,6 +113,7 @@ impl Core {
         if self.seen_swaps.replace(swaps) == swaps {
             return;
         }
+        self.verified.borrow_mut().clear();
         if let Some(snapshot) = self.snapshot() {
             self.upstreams.retain(&snapshot.served);
             let served = snapshot.table.routes().iter().map(|route| &*route.id).collect();
