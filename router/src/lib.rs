@@ -42,7 +42,9 @@ use tokio::runtime::LocalRuntime;
 
 use crate::drain::{Drain, Phase};
 use crate::freshness::unix_now;
-use crate::listener::{Bounds, CertificateFiles, Clients, Door, Entrance, Keeper, SetupError, TlsSetup};
+use crate::listener::{
+    Bounds, CertificateFiles, Clients, Door, Entrance, Incoming, Keeper, SetupError, Spread, TlsSetup,
+};
 use crate::observe::{Certificates, LogBuffer, LogWriter, Metrics};
 use crate::passwords::Passwords;
 use crate::services::{Core, Shared};
@@ -127,7 +129,8 @@ impl Router {
         admin_socket.set_nonblocking(true)?;
         let admin = admin_socket.local_addr()?;
 
-        let shared = Arc::new(shared(&settings, cores));
+        let (spread, incoming) = Spread::over(cores);
+        let shared = Arc::new(shared(&settings, cores, spread));
         let mut metrics = Metrics::new(cores);
         metrics.certificates = listeners.certificates;
         let log = log_writer(&settings)?;
@@ -135,7 +138,7 @@ impl Router {
             metrics.log_lines_dropped = log.dropped();
         }
         let mut threads = Vec::new();
-        for (index, entrances) in listeners.entrances.into_iter().enumerate() {
+        for (index, (entrances, incoming)) in listeners.entrances.into_iter().zip(incoming).enumerate() {
             let parts = CoreParts {
                 shared: Arc::clone(&shared),
                 metrics: Arc::clone(&metrics.cores[index]),
@@ -143,6 +146,8 @@ impl Router {
                 dns_servers: settings.dns_servers.clone(),
                 bounds: bounds(&settings, cores),
                 entrances,
+                incoming,
+                index,
             };
             threads.push(thread(format!("core-{index}"), move || serve_core(parts))?);
         }
@@ -223,7 +228,7 @@ fn open_listeners(settings: &Settings, cores: usize) -> Result<Listeners, StartE
         let sockets = listener::bind(address, cores).map_err(listen)?;
         let bound = sockets[0].local_addr().map_err(listen)?;
         for (entrances, socket) in open.entrances.iter_mut().zip(sockets) {
-            entrances.push(Entrance { socket, tls: keeper.as_ref().map(Keeper::tls) });
+            entrances.push(Entrance { number: entrances.len(), socket, tls: keeper.as_ref().map(Keeper::tls) });
         }
         open.addresses.push(bound);
         open.certificates.extend(keeper.as_ref().map(|keeper| (bound, keeper.cells())));
@@ -251,10 +256,11 @@ fn bounds(settings: &Settings, cores: usize) -> Bounds {
     Bounds { cores, per_address: limits.connections_per_address, handshake: limits.handshake.duration() }
 }
 
-fn shared(settings: &Settings, cores: usize) -> Shared {
+fn shared(settings: &Settings, cores: usize, spread: Spread) -> Shared {
     Shared {
         store: Arc::new(Store::default()),
         drain: Drain::new(),
+        spread,
         trust: Trust { proxies: settings.trusted_proxies.clone(), hops: settings.trusted_hops },
         health_path: settings.health_path.as_str().into(),
         body_idle: settings.limits.body_idle.duration(),
@@ -299,6 +305,8 @@ struct CoreParts {
     dns_servers: Vec<SocketAddr>,
     bounds: Bounds,
     entrances: Vec<Entrance>,
+    incoming: Incoming,
+    index: usize,
 }
 
 /// One core: a runtime of its own, and everything that a request needs on it.
@@ -312,8 +320,10 @@ fn serve_core(parts: CoreParts) {
             Ok(resolver) => resolver,
             Err(error) => return tracing::error!(%error, "a core cannot resolve names"),
         };
-        let core = Rc::new(Core::new(parts.shared, parts.metrics, Upstreams::new(resolver), parts.log));
+        let core = Rc::new(Core::new(parts.index, parts.shared, parts.metrics, Upstreams::new(resolver), parts.log));
         let door = Rc::new(Door::new(parts.bounds));
+        let tls = parts.entrances.iter().map(|entrance| entrance.tls.clone()).collect();
+        tokio::task::spawn_local(listener::take_handed(Rc::clone(&core), Rc::clone(&door), tls, parts.incoming));
         for entrance in parts.entrances {
             let (core, door) = (Rc::clone(&core), Rc::clone(&door));
             tokio::task::spawn_local(async move {

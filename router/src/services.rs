@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::drain::Drain;
+use crate::listener::Spread;
 use crate::observe::{CoreMetrics, LogBuffer, RouteSeries};
 use crate::passwords::Passwords;
 use crate::snapshot::Snapshot;
@@ -21,6 +22,8 @@ use crate::upstream::Upstreams;
 pub(crate) struct Shared {
     pub(crate) store: Arc<Store>,
     pub(crate) drain: Drain,
+    /// Connections over the cores.
+    pub(crate) spread: Spread,
     pub(crate) trust: Trust,
     pub(crate) health_path: Box<str>,
     pub(crate) body_idle: Duration,
@@ -34,6 +37,8 @@ pub(crate) struct Shared {
 
 /// One core's own.
 pub(crate) struct Core {
+    /// Which of the cores it is.
+    pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) metrics: Arc<CoreMetrics>,
     pub(crate) upstreams: Upstreams,
@@ -47,8 +52,15 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<CoreMetrics>, upstreams: Upstreams, log: LogBuffer) -> Self {
+    pub(crate) fn new(
+        index: usize,
+        shared: Arc<Shared>,
+        metrics: Arc<CoreMetrics>,
+        upstreams: Upstreams,
+        log: LogBuffer,
+    ) -> Self {
         Self {
+            index,
             view: RefCell::new(shared.store.view()),
             shared,
             metrics,

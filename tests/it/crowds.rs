@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use postern_tests::{
-    Client, Origin, Reply, Request, Router, TlsClient, boundary_with, eventually, eventually_within, registration,
+    Client, Origin, Reply, Request, Router, Site, TlsClient, boundary_with, eventually, eventually_within, registration,
 };
 
 use crate::listeners::{Scene, listener};
@@ -162,4 +162,26 @@ fn without_descriptors_what_is_open_goes_on_and_a_second_later_all_is_well() {
     assert!(router.metric("postern_accept_failures_total") >= 1.0);
     let lines = router.diagnostics().lines().filter(|line| line.contains("could not be taken")).count();
     assert!((1..=3).contains(&lines), "{lines} lines about it");
+}
+
+#[test]
+fn connections_are_spread_evenly_over_the_cores() {
+    let origin = Origin::named("orders");
+    let site = Site::new(&boundary_with(&[origin.port()], ""), &[registration("/", origin.port(), "")]);
+    let router = Router::start(&site.merged(), &["--workers", "4"], &[]);
+    router.until_ready();
+    let clients: Vec<_> = (0..60)
+        .map(|_| {
+            let mut client = router.client();
+            assert_eq!(client.send(&Request::new("GET", "/")).status, 200);
+            client
+        })
+        .collect();
+    let counts = eventually("all connections", || {
+        let counts: Vec<f64> =
+            (0..4).map(|core| router.metric(&format!("postern_core_connections{{core=\"{core}\"}}"))).collect();
+        (counts.iter().sum::<f64>() >= clients.len() as f64).then_some(counts)
+    });
+    let (least, most) = (counts.iter().copied().fold(f64::MAX, f64::min), counts.iter().copied().fold(0.0, f64::max));
+    assert!(most - least <= 6.0, "{counts:?}");
 }

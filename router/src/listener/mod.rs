@@ -8,6 +8,7 @@ mod bounds;
 mod certificate;
 mod files;
 mod handshake;
+mod spread;
 mod stream;
 mod tls;
 
@@ -21,10 +22,12 @@ use tokio::net::TcpStream;
 
 pub(crate) use bounds::{Bounds, Door};
 pub(crate) use certificate::{CertificateFiles, SetupError};
+pub(crate) use spread::{Incoming, Spread};
 pub(crate) use stream::{Protocol, Stream};
 pub(crate) use tls::{Clients, Keeper, Tls, TlsSetup, look_after};
 
 use bounds::Admitted;
+use spread::Handed;
 
 use crate::connection;
 use crate::drain::Phase;
@@ -59,6 +62,8 @@ pub(crate) fn bind(address: SocketAddr, cores: usize) -> std::io::Result<Vec<Tcp
 
 /// One core's socket of a listener.
 pub(crate) struct Entrance {
+    /// Which of the listeners it is.
+    pub(crate) number: usize,
     /// Bound and listening.
     pub(crate) socket: TcpListener,
     /// How TLS is spoken there; not at all, when there is none.
@@ -80,7 +85,13 @@ pub(crate) async fn run(core: Rc<Core>, door: Rc<Door>, entrance: Entrance) -> s
             () = &mut closing => return Ok(()),
         };
         match accepted {
-            Ok((stream, peer)) => open(&core, &door, entrance.tls.as_ref(), stream, peer.ip().to_canonical()),
+            Ok((stream, peer)) => {
+                let peer = peer.ip().to_canonical();
+                match core.shared.spread.place(core.index) {
+                    here if here == core.index => open(&core, &door, entrance.tls.as_ref(), stream, peer),
+                    there => hand(&core, there, entrance.number, stream, peer),
+                }
+            }
             Err(error) => {
                 // Out of descriptors or memory: what is open goes on, and accepting at once would only spin.
                 core.metrics.accept_failures.add(1);
@@ -89,6 +100,23 @@ pub(crate) async fn run(core: Rc<Core>, door: Rc<Door>, entrance: Entrance) -> s
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
+        }
+    }
+}
+
+fn hand(core: &Core, there: usize, entrance: usize, stream: TcpStream, peer: IpAddr) {
+    match stream.into_std() {
+        Ok(stream) => core.shared.spread.hand(there, Handed { entrance, stream, peer }),
+        Err(_) => core.shared.spread.gone(there),
+    }
+}
+
+/// Takes what other cores hand on, until the router closes. `tls` is that of each listener.
+pub(crate) async fn take_handed(core: Rc<Core>, door: Rc<Door>, tls: Vec<Option<Arc<Tls>>>, mut incoming: Incoming) {
+    while let Some(Handed { entrance, stream, peer }) = incoming.recv().await {
+        match TcpStream::from_std(stream) {
+            Ok(stream) => open(&core, &door, tls.get(entrance).and_then(Option::as_ref), stream, peer),
+            Err(_) => core.shared.spread.gone(core.index),
         }
     }
 }
@@ -108,7 +136,7 @@ async fn room(core: &Core, door: &Door, tls: bool) {
 fn open(core: &Rc<Core>, door: &Rc<Door>, tls: Option<&Arc<Tls>>, stream: TcpStream, peer: IpAddr) {
     let _ = stream.set_nodelay(true);
     core.metrics.accepted.add(1);
-    let Some(admitted) = admit(core, door, peer) else { return };
+    let Some(admitted) = admit(core, door, peer) else { return core.shared.spread.gone(core.index) };
     core.metrics.connections.add(1);
     core.shared.drain.opened();
     let arrival = Arrival { peer, tls: tls.is_some() };
@@ -156,5 +184,6 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.0.metrics.connections.set(self.0.metrics.connections.value().saturating_sub(1));
         self.0.shared.drain.closed();
+        self.0.shared.spread.gone(self.0.index);
     }
 }

@@ -230,6 +230,11 @@ fn routes(out: &mut String, metrics: &Metrics) {
 fn connections(out: &mut String, metrics: &Metrics) {
     let open = metrics.sum(|core| &core.connections);
     single(out, "postern_connections", "gauge", "Open connections of clients.", open);
+    let name = "postern_core_connections";
+    family(out, name, "gauge", "Open connections of clients, by core.");
+    for (index, core) in metrics.cores.iter().enumerate() {
+        let _ = writeln!(out, "{name}{{core=\"{index}\"}} {}", core.connections.value());
+    }
     let accepted = metrics.sum(|core| &core.accepted);
     single(out, "postern_connections_accepted_total", "counter", "Connections taken.", accepted);
     let failures = metrics.sum(|core| &core.accept_failures);
