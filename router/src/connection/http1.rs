@@ -11,8 +11,9 @@ use std::rc::Rc;
 use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::Abort;
 use super::reader::{Clocks, NoHead, Reader};
-use super::writer::{Terms, Writer};
+use super::writer::{After, Terms, Writer};
 use crate::buffer::Buffer;
 use crate::drain::Phase;
 use crate::http1::{RequestHead, Version};
@@ -34,7 +35,7 @@ pub(super) enum End {
 /// Serves requests until either side ends the connection.
 pub(super) async fn serve<S>(core: &Rc<Core>, io: &RefCell<S>, arrival: Arrival) -> End
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Abort + Unpin,
 {
     let shared = &core.shared;
     let clocks = Clocks { head: shared.head_timeout, idle: shared.idle_timeout, body: shared.body_idle };
@@ -58,22 +59,24 @@ where
         let asked = Asked::of(&head);
         let (exchange, answer) = pipeline::handle(core, arrival, head, &mut reader).await;
         let ending = asked.closes || shared.drain.is_ending();
-        let goes_on = match answer {
+        let after = match answer {
             Answer::Local(answer) => {
                 let ending = ending || !reader.can_drain();
                 writer.local(&answer, asked.terms(ending), exchange).await
             }
             Answer::Upstream(answer) => match answer.content {
                 Content::Body(body) => writer.upstream(&answer.head, body, asked.terms(ending), exchange).await,
-                Content::Tunnel(_) => false,
+                Content::Tunnel(_) => After::Close,
             },
         };
-        if !goes_on {
-            reader.linger().await;
-            break;
-        }
-        if !reader.drain().await {
-            break;
+        match after {
+            After::Next if reader.drain().await => {}
+            After::Next => break,
+            After::Close => {
+                reader.linger().await;
+                break;
+            }
+            After::Abort => return End::Closed,
         }
     }
     let _ = poll_fn(|context| Pin::new(&mut *io.borrow_mut()).poll_shutdown(context)).await;
@@ -111,7 +114,7 @@ async fn refuse<S>(
     rejection: &Rejection,
 ) -> End
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Abort + Unpin,
 {
     let (exchange, answer): (Box<Exchange>, Local) = pipeline::refuse(core, arrival, rejection);
     let terms = Terms { head_only: false, version: Version::Http11, ending: true };

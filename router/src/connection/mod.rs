@@ -18,6 +18,12 @@ use crate::listener::{Protocol, Stream};
 use crate::services::Core;
 use crate::stage::identify::Arrival;
 
+/// A connection that can end so that nobody takes what came for whole.
+pub(crate) trait Abort {
+    /// The end will be a reset, not a close.
+    fn abort(&self);
+}
+
 /// Serves a connection until either side ends it.
 pub(crate) async fn serve(core: Rc<Core>, stream: Stream, arrival: Arrival) {
     if stream.protocol() == Some(Protocol::Http2) {

@@ -8,10 +8,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
+
+use crate::connection::Abort;
 
 /// What client and listener agreed to speak inside TLS (ALPN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +91,17 @@ impl Stream {
             Self::Plain(_) => None,
             Self::Tls(secured) => secured.stream.get_ref().1.alpn_protocol().and_then(Protocol::named),
         }
+    }
+}
+
+impl Abort for Stream {
+    fn abort(&self) {
+        let tcp = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(secured) => secured.stream.get_ref().0,
+        };
+        // When that cannot be had, the connection is gone already.
+        let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
     }
 }
 
