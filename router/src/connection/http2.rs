@@ -28,7 +28,7 @@ use crate::drain::Phase;
 use crate::http1::{Flaw, Framing, RequestHead};
 use crate::observe::Exchange;
 use crate::pipeline::{self, Answer};
-use crate::reject::{Local, Reason, Rejection};
+use crate::reject::{self, Local, Reason, Rejection};
 use crate::services::Core;
 use crate::stage::identify::Arrival;
 use crate::stage::transform;
@@ -206,7 +206,8 @@ fn read_head(parts: http::request::Parts, body: &Incoming) -> Result<RequestHead
     let http::request::Parts { method, uri, headers, .. } = parts;
     let authority = uri.authority().map(http::uri::Authority::as_str);
     let named = headers.get_all(http::header::HOST).iter().count();
-    let disagrees = |host: &HeaderValue| authority.is_some_and(|name| !host.as_bytes().eq_ignore_ascii_case(name.as_bytes()));
+    let disagrees =
+        |host: &HeaderValue| authority.is_some_and(|name| !host.as_bytes().eq_ignore_ascii_case(name.as_bytes()));
     if named > 1 || headers.get(http::header::HOST).is_some_and(disagrees) {
         return Err(Rejection::new(Reason::HostInvalid, ":authority and host differ"));
     }
@@ -315,10 +316,18 @@ impl Body for AnswerBody {
             }
             Ok(false) => {
                 this.exchange.answer_complete(0);
-                Poll::Ready(body.trailers().map(|trailers| Ok(Frame::trailers(trailers))))
+                let trailers = body.trailers().map(|mut trailers| {
+                    transform::response_trailers(&mut trailers);
+                    Ok(Frame::trailers(trailers))
+                });
+                Poll::Ready(trailers)
             }
             Err(fault) => {
                 this.exchange.answer_failed(fault.reason);
+                if this.exchange.is_grpc() {
+                    this.source = Source::Local(None);
+                    return Poll::Ready(Some(Ok(Frame::trailers(reject::grpc::trailers(fault.reason)))));
+                }
                 Poll::Ready(Some(Err(fault)))
             }
         }
@@ -345,6 +354,8 @@ struct StreamBody {
     piece: Bytes,
     trailers: Option<HeaderMap>,
     over: bool,
+    /// Silence is no fault any more.
+    patient: bool,
     idle: Duration,
     alarm: Alarm,
     waiting_since: Option<Instant>,
@@ -358,6 +369,7 @@ impl StreamBody {
             piece: Bytes::new(),
             trailers: None,
             over,
+            patient: false,
             idle,
             alarm: Alarm::default(),
             waiting_since: None,
@@ -379,6 +391,7 @@ impl ClientBody for StreamBody {
                     Ok(data) => self.piece = data,
                     Err(frame) => self.trailers = frame.into_trailers().ok(),
                 },
+                Poll::Pending if self.patient => return Poll::Pending,
                 Poll::Pending => {
                     let since = *self.waiting_since.get_or_insert_with(Instant::now);
                     std::task::ready!(self.alarm.poll(since + self.idle, context));
@@ -401,7 +414,13 @@ impl ClientBody for StreamBody {
         Poll::Pending
     }
 
+    fn be_patient(&mut self) {
+        self.patient = true;
+    }
+
     fn trailers(&mut self) -> Option<HeaderMap> {
-        self.trailers.take()
+        let mut trailers = self.trailers.take()?;
+        transform::request_trailers(&mut trailers);
+        Some(trailers)
     }
 }

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::snapshot::Speaks;
 use crate::snapshot::TlsPlan;
 use crate::upstream::tls::{ClientConfigs, Verify, client_config};
 
@@ -120,7 +121,7 @@ async fn serve(config: ServerConfig) -> (Server, Rc<Seen>) {
 }
 
 fn plan(asked: &str, config: Arc<rustls::ClientConfig>) -> TlsPlan {
-    TlsPlan { server_name: ServerName::try_from(asked.to_owned()).unwrap(), config }
+    TlsPlan { server_name: ServerName::try_from(asked.to_owned()).unwrap(), http1: Arc::clone(&config), config }
 }
 
 fn destination(server: &Server, asked: &str, config: &Arc<rustls::ClientConfig>) -> Arc<Destination> {
@@ -131,7 +132,7 @@ fn destination(server: &Server, asked: &str, config: &Arc<rustls::ClientConfig>)
 /// What becomes of a request to a destination with this identity, which is asked for by `asked`.
 async fn meet(authority: &Authority, identity: Identity, asked: &str, verify: Verify) -> Result<String, Rejection> {
     let (server, seen) = serve(server_config(identity)).await;
-    let config = client_config(&authority.roots(), verify, None).unwrap();
+    let config = client_config(&authority.roots(), verify, None, Speaks::Http1).unwrap();
     let destination = destination(&server, asked, &config);
     let head = head(Method::POST, "/", &destination);
     let mut phases = Phases::default();
@@ -257,7 +258,7 @@ fn what_else_is_wrong_with_a_certificate_has_a_reason() {
 fn what_does_not_speak_tls_gets_no_request() {
     local(async {
         let authority = Authority::new();
-        let config = client_config(&authority.roots(), Verify::ServerName, None).unwrap();
+        let config = client_config(&authority.roots(), Verify::ServerName, None, Speaks::Http1).unwrap();
         let plain = Server::answering("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
         let closing = Server::start(|mut stream, _| async move { drop(stream.read_u8().await) }).await;
         let talking = Server::start(|mut stream, _| async move {
@@ -280,7 +281,7 @@ fn what_does_not_speak_tls_gets_no_request() {
 fn tls_1_2_is_spoken_and_nothing_older_offered() {
     local(async {
         let authority = Authority::new();
-        let config = client_config(&authority.roots(), Verify::ServerName, None).unwrap();
+        let config = client_config(&authority.roots(), Verify::ServerName, None, Speaks::Http1).unwrap();
         assert!(config.alpn_protocols == [b"http/1.1"] && !config.enable_early_data);
         let (certificate, key) = authority.identity(&[API], |_| {});
         let old = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -301,18 +302,18 @@ fn a_session_is_resumed_only_under_the_same_demand() {
         let (server, seen) = serve(server_config(authority.identity(&[REGION], |_| {}))).await;
         let mut configs = ClientConfigs::default();
         let upstreams = upstreams();
-        let right = configs.config(&authority.roots(), fixed(REGION), None).unwrap();
+        let right = configs.config(&authority.roots(), fixed(REGION), None, Speaks::Http1).unwrap();
         for resumed in [0, 1, 2] {
             assert_eq!(get(&upstreams, &destination(&server, PRIVATE_ZONE, &right)).await.unwrap(), "ok");
             assert_eq!(seen.resumed.get(), resumed);
         }
         // The same name asked for, another one demanded: no session may stand in for the check.
         let other = fixed("*.execute-api.us-east-1.amazonaws.com");
-        let other = configs.config(&authority.roots(), other, None).unwrap();
+        let other = configs.config(&authority.roots(), other, None, Speaks::Http1).unwrap();
         let reason = get(&upstreams, &destination(&server, PRIVATE_ZONE, &other)).await.unwrap_err();
         assert_eq!((reason, seen.resumed.get()), (Reason::TlsNameMismatch, 2));
         // And the same demand is the same configuration.
-        let again = configs.config(&authority.roots(), fixed(REGION), None).unwrap();
+        let again = configs.config(&authority.roots(), fixed(REGION), None, Speaks::Http1).unwrap();
         assert!(Arc::ptr_eq(&right, &again));
     });
 }
@@ -335,9 +336,9 @@ fn a_destination_that_asks_who_calls_is_told() {
             .unwrap();
         let (server, _) = serve(config).await;
         let client = authority.client_certificate();
-        let known = client_config(&authority.roots(), Verify::ServerName, Some(&client)).unwrap();
+        let known = client_config(&authority.roots(), Verify::ServerName, Some(&client), Speaks::Http1).unwrap();
         assert_eq!(get(&upstreams(), &destination(&server, API, &known)).await.unwrap(), "ok");
-        let nobody = client_config(&authority.roots(), Verify::ServerName, None).unwrap();
+        let nobody = client_config(&authority.roots(), Verify::ServerName, None, Speaks::Http1).unwrap();
         assert_eq!(get(&upstreams(), &destination(&server, API, &nobody)).await.unwrap_err(), Reason::TlsFailed);
     });
 }
