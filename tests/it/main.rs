@@ -6,6 +6,7 @@ mod addresses;
 mod draining;
 mod files;
 mod forwarding;
+mod grpc;
 mod identity;
 mod limits;
 mod matching;
