@@ -14,6 +14,7 @@
 mod client;
 mod dns;
 mod documents;
+mod echo;
 mod emulator;
 mod front;
 mod grpc;
@@ -28,6 +29,7 @@ mod wait;
 pub use client::{Answer, Client, Request};
 pub use dns::Dns;
 pub use documents::{BOUNDARY, HOST, Site, boundary_with, merged_file, registration};
+pub use echo::{EchoClient, EchoServer, asking};
 pub use emulator::{Emulator, Stores, python_program};
 pub use front::{Front, aws_error, is_call};
 pub use grpc::GrpcServer;
