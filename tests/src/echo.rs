@@ -58,7 +58,7 @@ impl EchoServer {
 
 /// Messages that are nothing but their bytes.
 #[derive(Default, Clone, Copy)]
-pub struct Plain;
+struct Plain;
 
 impl Codec for Plain {
     type Encode = Bytes;
