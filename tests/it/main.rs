@@ -7,6 +7,7 @@ mod draining;
 mod files;
 mod forwarding;
 mod grpc;
+mod http2;
 mod identity;
 mod limits;
 mod matching;

@@ -38,7 +38,8 @@ impl EchoServer {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
-                let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener).unwrap());
+                let incoming =
+                    TcpIncoming::from(tokio::net::TcpListener::from_std(listener).unwrap()).with_nodelay(Some(true));
                 Server::builder().add_service(echo).serve_with_incoming(incoming).await.unwrap();
             });
         });
