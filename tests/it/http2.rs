@@ -18,9 +18,9 @@ fn answer(request: &Message) -> Message {
     let path = request.start.split_once("localhost").unwrap().1;
     let path = path.split_once('/').unwrap().1;
     match path {
+        "large" | "both" => Message::answer(200, large()),
         "204" => Message::answer(204, ""),
         "304" => Message::answer(304, "").header("etag", "\"a\""),
-        "large" => Message::answer(200, large()),
         "head" => Message::answer(200, "").header("content-length", "5"),
         "trailers" => {
             let answer = Message::answer(200, "body").trailer("x-sum", "1");
@@ -119,4 +119,14 @@ fn trailers_pass_from_http2_to_http2_but_none_that_says_what_only_the_router_may
     assert_eq!((answer.status(), &*answer.body), (200, &b"body"[..]));
     assert_eq!(answer.trailers.keys().collect::<Vec<_>>(), ["x-sum"]);
     assert_eq!((answers.next().unwrap().status(), origin.connections()), (403, 1));
+}
+
+#[test]
+fn a_client_may_send_everything_before_it_reads_anything() {
+    let origin = Http2Origin::start(answer);
+    let site = site(origin.port(), "h2c");
+    let router = Router::serve(&site.merged());
+    let upload = Message { sends_first: true, ..Message::request("POST /both").body(large()) };
+    let answer = over_http2(router.address(), vec![upload]).remove(0).unwrap();
+    assert!(answer.body == large() && origin.last().body == large());
 }

@@ -21,6 +21,8 @@ pub struct Message {
     pub body: Vec<u8>,
     /// What came behind it.
     pub trailers: HeaderMap,
+    /// Of a request: whether the answer is read only when all of it was sent.
+    pub sends_first: bool,
 }
 
 impl Message {
@@ -97,7 +99,7 @@ impl Message {
 }
 
 /// A destination that speaks HTTP/2 alone; ends with the test's process. A path that begins with `/early` is answered
-/// before the body is read.
+/// before the body is read, one with `/both` while it is.
 pub struct Http2Origin {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -161,6 +163,13 @@ async fn answer<S: Fn(&Message) -> Message>(
     let (parts, body) = request.into_parts();
     let start = format!("{} {}", parts.method, parts.uri);
     let mut message = Message { start, headers: parts.headers, ..Message::default() };
+    if parts.uri.path().starts_with("/both") {
+        let reply = script(&message);
+        let stream = respond.send_response(Response::new(()), false).unwrap();
+        let _ = tokio::join!(message.receive_rest(body), reply.send_rest(stream));
+        seen.lock().unwrap().push(message);
+        return;
+    }
     let early = parts.uri.path().starts_with("/early");
     if !early && message.receive_rest(body).await.is_err() {
         return;
@@ -196,9 +205,13 @@ async fn call(sender: &mut h2::client::SendRequest<Bytes>, request: Message) -> 
     let (method, uri) = request.start.split_once(' ').unwrap();
     let mut head = Request::builder().method(method).uri(uri).body(()).unwrap();
     *head.headers_mut() = request.headers.clone();
+    let sends_first = request.sends_first;
     let (answer, stream) = sender.send_request(head, request.is_only_a_head())?;
     // What the other side does not take of the body it may answer all the same.
-    let sent = (!request.is_only_a_head()).then(|| tokio::spawn(request.send_rest(stream)));
+    let mut sent = (!request.is_only_a_head()).then(|| tokio::spawn(request.send_rest(stream)));
+    if let Some(sending) = sent.take_if(|_| sends_first) {
+        sending.await.unwrap()?;
+    }
     let (parts, body) = answer.await?.into_parts();
     let mut message =
         Message { start: parts.status.as_u16().to_string(), headers: parts.headers, ..Message::default() };

@@ -21,6 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, interval};
 
+use super::both_ways::BothWays;
 use super::date;
 use crate::alarm::Alarm;
 use crate::body::{BodyFault, ClientBody, Metered};
@@ -267,7 +268,7 @@ fn passed_on(
     if nothing {
         exchange.answer_complete(0);
     }
-    let source = if nothing { Source::Local(None) } else { Source::Upstream(Box::new(body)) };
+    let source = if nothing { Source::Local(None) } else { Source::Upstream(BothWays::new(body)) };
     response.map(|()| AnswerBody { source, exchange, stream })
 }
 
@@ -285,7 +286,12 @@ struct AnswerBody {
 
 enum Source {
     Local(Option<Bytes>),
-    Upstream(Box<UpstreamBody<Metered<StreamBody>>>),
+    Upstream(BothWays<Metered<StreamBody>>),
+}
+
+enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
 }
 
 impl Body for AnswerBody {
@@ -302,26 +308,31 @@ impl Body for AnswerBody {
             Source::Local(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::Upstream(body) => body,
         };
-        match std::task::ready!(body.poll_piece(context)) {
-            Ok(true) => {
-                let bytes = Bytes::copy_from_slice(body.piece());
-                body.consume(bytes.len());
-                this.exchange.answer_bytes(bytes.len() as u64);
-                if body.is_over() {
+        let exchange = &mut this.exchange;
+        let piece = body.poll_piece(context, |body, more| {
+            if !more {
+                exchange.answer_complete(0);
+                return (body.trailers().map(Piece::Trailers), true);
+            }
+            let bytes = Bytes::copy_from_slice(body.piece());
+            body.consume(bytes.len());
+            exchange.answer_bytes(bytes.len() as u64);
+            (Some(Piece::Data(bytes)), body.is_over())
+        });
+        match std::task::ready!(piece) {
+            Ok((Some(Piece::Data(bytes)), over)) => {
+                if over {
                     this.exchange.answer_complete(0);
                 } else {
                     this.stream.offered.set(Some(Instant::now()));
                 }
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Ok(false) => {
-                this.exchange.answer_complete(0);
-                let trailers = body.trailers().map(|mut trailers| {
-                    transform::response_trailers(&mut trailers);
-                    Ok(Frame::trailers(trailers))
-                });
-                Poll::Ready(trailers)
+            Ok((Some(Piece::Trailers(mut trailers)), _)) => {
+                transform::response_trailers(&mut trailers);
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }
+            Ok((None, _)) => Poll::Ready(None),
             Err(fault) => {
                 this.exchange.answer_failed(fault.reason);
                 if this.exchange.is_grpc() {

@@ -89,6 +89,16 @@ impl<B: ClientBody> UpstreamBody<B> {
         }
     }
 
+    /// Whether something of the request is still to be sent.
+    pub(crate) fn is_uploading(&self) -> bool {
+        match self {
+            Self::Http1(body) => {
+                body.lease.as_ref().is_some_and(|lease| !lease.upload.ended() && lease.fault.is_none())
+            }
+            Self::Http2(body) => body.is_uploading(),
+        }
+    }
+
     /// Ready when the client is no longer there.
     pub(crate) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match self {

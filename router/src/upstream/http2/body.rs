@@ -103,6 +103,11 @@ impl<B: ClientBody> OverHttp2<B> {
         }
     }
 
+    /// Whether something of the request is still to be sent.
+    pub(in crate::upstream) fn is_uploading(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.upload.goes_on() && open.fault.is_none())
+    }
+
     /// Ready when the client is no longer there.
     pub(in crate::upstream) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.open.as_mut().map_or(Poll::Pending, |open| open.upload.poll_gone(context))

@@ -116,6 +116,11 @@ impl<B: ClientBody> Upload<B> {
         }
     }
 
+    /// Whether something is to be sent that the destination still takes.
+    pub(super) fn goes_on(&self) -> bool {
+        !self.ended && self.stream.is_some()
+    }
+
     /// Whether nothing was taken from the client, so that all of it can be sent once more.
     pub(super) fn is_untouched(&self) -> bool {
         !self.begun
