@@ -33,8 +33,8 @@ struct Sending {
 
 impl Sending {
     /// Reads the head that was written for HTTP/1: so both protocols carry the same, in the same one reading.
-    fn new(outbound: Outbound, framing: Framing) -> Result<Self, Rejection> {
-        let (te_trailers, barred) = (outbound.te_trailers, outbound.barred.clone());
+    fn new(mut outbound: Outbound, framing: Framing) -> Result<Self, Rejection> {
+        let (te_trailers, barred) = (outbound.te_trailers, std::mem::take(&mut outbound.barred));
         let head = RequestHead::parse(&outbound.framed(framing))?;
         Ok(Self { head, te_trailers, barred })
     }

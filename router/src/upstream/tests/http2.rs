@@ -426,3 +426,57 @@ fn nobody_there_is_told_to_all_who_wait() {
         assert!(upstreams.counters().dials < 50);
     });
 }
+
+#[test]
+fn a_session_that_went_dumb_is_left() {
+    local(async {
+        let server = serve(|mut connection, turn| async move {
+            while let Some(Ok(call)) = connection.accept().await {
+                if turn == 0 {
+                    // Nobody moves this connection any more, so it answers no ping either.
+                    std::future::pending::<()>().await;
+                }
+                say_ok(call).await;
+            }
+        })
+        .await;
+        let (upstreams, destination) = (upstreams(), to(&server));
+        let never = send(&upstreams, &destination, Method::GET, Script::none(), patience(50, 5_000)).await;
+        assert_eq!(never.unwrap_err(), Reason::DestinationTimeout);
+        for _ in 0..3 {
+            assert_eq!(get(&upstreams, &destination).await.unwrap(), "ok");
+        }
+        assert_eq!(server.accepted.get(), 2);
+    });
+}
+
+#[test]
+fn interim_answers_pass_by_and_too_many_do_not() {
+    for (count, outcome) in [(3, Ok("ok")), (40, Err(Reason::DestinationProtocol))] {
+        local(async move {
+            let server = answering(move |(request, mut respond): Call| async move {
+                for _ in 0..count {
+                    let interim = Response::builder().status(103).body(()).unwrap();
+                    respond.send_informational(interim).unwrap();
+                }
+                say_ok((request, respond)).await;
+            })
+            .await;
+            let got = get(&upstreams(), &to(&server)).await;
+            assert_eq!(got.as_deref().map_err(|reason| *reason), outcome);
+        });
+    }
+}
+
+#[test]
+fn a_request_for_another_protocol_is_refused() {
+    local(async {
+        let server = answering(say_ok).await;
+        let destination = to(&server);
+        let mut outbound = head(Method::GET, "/", &destination);
+        outbound.upgrade = true;
+        let body = Script::none().metered();
+        let refused = upstreams().forward(&destination, timeouts(), outbound, body, &mut Phases::default()).await;
+        assert_eq!(refused.err().map(|rejection| rejection.reason), Some(Reason::UpgradeNotSupported));
+    });
+}

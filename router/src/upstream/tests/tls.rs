@@ -342,3 +342,33 @@ fn a_destination_that_asks_who_calls_is_told() {
         assert_eq!(get(&upstreams(), &destination(&server, API, &nobody)).await.unwrap_err(), Reason::TlsFailed);
     });
 }
+
+#[test]
+fn http2_is_spoken_only_where_tls_agrees_on_it() {
+    let rows: [(&[&[u8]], Speaks, Result<&str, Reason>); 4] = [
+        (&[], Speaks::Either, Ok("ok")),
+        (&[b"http/1.1"], Speaks::Either, Ok("ok")),
+        (&[], Speaks::Http2, Err(Reason::TlsFailed)),
+        (&[b"http/1.1"], Speaks::Http2, Err(Reason::TlsFailed)),
+    ];
+    for (offered, speaks, outcome) in rows {
+        local(async move {
+            let authority = Authority::new();
+            let mut config = server_config(authority.identity(&[API], |_| {}));
+            config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
+            let (server, seen) = serve(config).await;
+            let roots = authority.roots();
+            let made = |speaks| client_config(&roots, Verify::ServerName, None, speaks).unwrap();
+            let plan = TlsPlan { http1: made(Speaks::Http1), ..plan(API, made(speaks)) };
+            let address = ("localhost", server.port);
+            let destination = Destination::speaking(speaks, address, API, Some(plan), &["127.0.0.0/8"], true);
+            let upstreams = upstreams();
+            // The second time it is known what was agreed on.
+            for _ in 0..2 {
+                let got = get(&upstreams, &destination).await;
+                assert_eq!(got.as_deref().map_err(|reason| *reason), outcome, "{speaks:?} {offered:?}");
+            }
+            assert_eq!(seen.requests.get(), if outcome.is_ok() { 2 } else { 0 });
+        });
+    }
+}
