@@ -27,6 +27,9 @@ pub(crate) trait ClientBody {
     /// Ready when the client is no longer there to be answered. Asked only when the body is over.
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
+    /// An answer is on its way: from now on the body may be silent for as long as the exchange is not.
+    fn be_patient(&mut self) {}
+
     /// Trailers behind a body that is over, where the protocol has any that may go on.
     fn trailers(&mut self) -> Option<http::HeaderMap> {
         None
@@ -48,6 +51,10 @@ impl<B: ClientBody> ClientBody for &mut B {
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
         (**self).poll_gone(context)
+    }
+
+    fn be_patient(&mut self) {
+        (**self).be_patient();
     }
 
     fn trailers(&mut self) -> Option<http::HeaderMap> {
@@ -129,6 +136,10 @@ impl<B: ClientBody> ClientBody for Metered<B> {
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.inner.poll_gone(context)
+    }
+
+    fn be_patient(&mut self) {
+        self.inner.be_patient();
     }
 
     fn trailers(&mut self) -> Option<http::HeaderMap> {

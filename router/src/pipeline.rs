@@ -71,6 +71,9 @@ pub(crate) fn refuse(core: &Rc<Core>, arrival: Arrival, rejection: &Rejection) -
 
 fn refused(exchange: &mut Exchange, rejection: &Rejection) -> Local {
     exchange.rejected(rejection);
+    if exchange.is_grpc() {
+        return reject::grpc::answer(rejection, exchange.id.as_str());
+    }
     reject::answer(rejection, exchange.id.as_str())
 }
 

@@ -21,6 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, interval};
 
+use super::both_ways::BothWays;
 use super::date;
 use crate::alarm::Alarm;
 use crate::body::{BodyFault, ClientBody, Metered};
@@ -28,7 +29,7 @@ use crate::drain::Phase;
 use crate::http1::{Flaw, Framing, RequestHead};
 use crate::observe::Exchange;
 use crate::pipeline::{self, Answer};
-use crate::reject::{Local, Reason, Rejection};
+use crate::reject::{self, Local, Reason, Rejection};
 use crate::services::Core;
 use crate::stage::identify::Arrival;
 use crate::stage::transform;
@@ -267,7 +268,7 @@ fn passed_on(
     if nothing {
         exchange.answer_complete(0);
     }
-    let source = if nothing { Source::Local(None) } else { Source::Upstream(Box::new(body)) };
+    let source = if nothing { Source::Local(None) } else { Source::Upstream(BothWays::new(body)) };
     response.map(|()| AnswerBody { source, exchange, stream })
 }
 
@@ -285,7 +286,12 @@ struct AnswerBody {
 
 enum Source {
     Local(Option<Bytes>),
-    Upstream(Box<UpstreamBody<Metered<StreamBody>>>),
+    Upstream(BothWays<Metered<StreamBody>>),
+}
+
+enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
 }
 
 impl Body for AnswerBody {
@@ -302,24 +308,37 @@ impl Body for AnswerBody {
             Source::Local(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::Upstream(body) => body,
         };
-        match std::task::ready!(body.poll_piece(context)) {
-            Ok(true) => {
-                let bytes = Bytes::copy_from_slice(body.piece());
-                body.consume(bytes.len());
-                this.exchange.answer_bytes(bytes.len() as u64);
-                if body.is_over() {
+        let exchange = &mut this.exchange;
+        let piece = body.poll_piece(context, |body, more| {
+            if !more {
+                exchange.answer_complete(0);
+                return (body.trailers().map(Piece::Trailers), true);
+            }
+            let bytes = Bytes::copy_from_slice(body.piece());
+            body.consume(bytes.len());
+            exchange.answer_bytes(bytes.len() as u64);
+            (Some(Piece::Data(bytes)), body.is_over())
+        });
+        match std::task::ready!(piece) {
+            Ok((Some(Piece::Data(bytes)), over)) => {
+                if over {
                     this.exchange.answer_complete(0);
                 } else {
                     this.stream.offered.set(Some(Instant::now()));
                 }
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Ok(false) => {
-                this.exchange.answer_complete(0);
-                Poll::Ready(body.trailers().map(|trailers| Ok(Frame::trailers(trailers))))
+            Ok((Some(Piece::Trailers(mut trailers)), _)) => {
+                transform::response_trailers(&mut trailers);
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }
+            Ok((None, _)) => Poll::Ready(None),
             Err(fault) => {
                 this.exchange.answer_failed(fault.reason);
+                if this.exchange.is_grpc() {
+                    this.source = Source::Local(None);
+                    return Poll::Ready(Some(Ok(Frame::trailers(reject::grpc::trailers(fault.reason)))));
+                }
                 Poll::Ready(Some(Err(fault)))
             }
         }
@@ -346,6 +365,8 @@ struct StreamBody {
     piece: Bytes,
     trailers: Option<HeaderMap>,
     over: bool,
+    /// Silence is no fault any more.
+    patient: bool,
     idle: Duration,
     alarm: Alarm,
     waiting_since: Option<Instant>,
@@ -354,7 +375,16 @@ struct StreamBody {
 impl StreamBody {
     fn new(incoming: Incoming, idle: Duration) -> Self {
         let over = incoming.is_end_stream();
-        Self { incoming, piece: Bytes::new(), trailers: None, over, idle, alarm: Alarm::default(), waiting_since: None }
+        Self {
+            incoming,
+            piece: Bytes::new(),
+            trailers: None,
+            over,
+            patient: false,
+            idle,
+            alarm: Alarm::default(),
+            waiting_since: None,
+        }
     }
 }
 
@@ -372,6 +402,7 @@ impl ClientBody for StreamBody {
                     Ok(data) => self.piece = data,
                     Err(frame) => self.trailers = frame.into_trailers().ok(),
                 },
+                Poll::Pending if self.patient => return Poll::Pending,
                 Poll::Pending => {
                     let since = *self.waiting_since.get_or_insert_with(Instant::now);
                     std::task::ready!(self.alarm.poll(since + self.idle, context));
@@ -394,7 +425,13 @@ impl ClientBody for StreamBody {
         Poll::Pending
     }
 
+    fn be_patient(&mut self) {
+        self.patient = true;
+    }
+
     fn trailers(&mut self) -> Option<HeaderMap> {
-        self.trailers.take()
+        let mut trailers = self.trailers.take()?;
+        transform::request_trailers(&mut trailers);
+        Some(trailers)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Must never know policies or destinations.
 
+mod both_ways;
 mod date;
 mod http1;
 mod http2;

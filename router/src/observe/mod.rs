@@ -17,9 +17,9 @@ pub(crate) use metrics::{CoreMetrics, Metrics, RouteSeries, render};
 
 use postern_config::value::HostName;
 
-use crate::http1::RequestHead;
+use crate::http1::{RequestHead, Version};
 use crate::principal::Principal;
-use crate::reject::{Reason, Rejection};
+use crate::reject::{Reason, Rejection, grpc};
 use crate::services::Core;
 use crate::snapshot::RoutePlan;
 use crate::stage::identify::RequestId;
@@ -91,6 +91,13 @@ impl Exchange {
     /// The counter of the request body's bytes.
     pub(crate) fn bytes_in(&mut self) -> Rc<Cell<u64>> {
         Rc::clone(self.bytes_in.get_or_insert_default())
+    }
+
+    /// Whether it is a call of gRPC, whose clients look for a status of its own.
+    pub(crate) fn is_grpc(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| {
+            head.version() == Version::Http2 && head.fields().get("content-type").is_some_and(grpc::is_grpc)
+        })
     }
 
     /// The router answers by itself.

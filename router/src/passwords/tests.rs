@@ -9,7 +9,6 @@ use argon2::{Argon2, Params};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use http::header::AUTHORIZATION;
 use tokio::task::{JoinHandle, yield_now};
 
 use super::*;

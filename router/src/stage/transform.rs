@@ -7,13 +7,13 @@
 
 use std::net::IpAddr;
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use smallvec::SmallVec;
 
 use super::identify::{REQUEST_ID, Request, RequestId};
 use crate::buffer::Buffer;
 use crate::digits;
-use crate::http1::{Fields, Outbound, ResponseHead};
+use crate::http1::{Fields, Framing, Outbound, ResponseHead, Version};
 use crate::snapshot::{ClaimPath, PathPart, PathPlan, RoutePlan, Target};
 
 /// The head as the destination gets it, written in one pass. `claim` gives the value of a claim of the caller.
@@ -59,7 +59,31 @@ pub(crate) fn request(
             field(&mut out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
-    Outbound::new(out, head.method().clone())
+    let mut outbound = Outbound::new(out, head.method().clone());
+    outbound.te_trailers = head.version() == Version::Http2 && head.lists("te", "trailers");
+    if head.version() == Version::Http2 && head.framing() != Framing::None {
+        outbound.barred = settable.into();
+    }
+    outbound
+}
+
+/// Takes off a client's trailers what a destination would believe of a head. What only some snapshot's router writes
+/// is taken off where that is known.
+pub(crate) fn request_trailers(trailers: &mut HeaderMap) {
+    remove(trailers, |name| is_hop_by_hop(name) || is_never_forwarded(name) || is_named(name, END_TO_END.into_iter()));
+}
+
+/// Takes off a destination's trailers what it may not say to a client.
+pub(crate) fn response_trailers(trailers: &mut HeaderMap) {
+    remove(trailers, |name| !passes_down(name));
+}
+
+fn remove(trailers: &mut HeaderMap, taken_off: impl Fn(&[u8]) -> bool) {
+    let names: SmallVec<[HeaderName; 4]> =
+        trailers.keys().filter(|name| taken_off(name.as_str().as_bytes())).cloned().collect();
+    for name in names {
+        trailers.remove(name);
+    }
 }
 
 /// The fields as the client gets them, but for those of framing, which belong to the connection. `each` is told the
