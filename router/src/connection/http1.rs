@@ -12,6 +12,7 @@ use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::reader::{Clocks, NoHead, Reader};
+use super::tunnel::Opened;
 use super::writer::{Terms, Writer};
 use crate::buffer::Buffer;
 use crate::drain::Phase;
@@ -29,6 +30,8 @@ pub(super) enum End {
     Closed,
     /// The client speaks HTTP/2; what was read of it.
     Http2(Buffer),
+    /// Client and destination speak WebSocket from here on.
+    Tunnel(Box<Opened>),
 }
 
 /// Serves requests until either side ends the connection.
@@ -65,10 +68,18 @@ where
             }
             Answer::Upstream(answer) => match answer.content {
                 Content::Body(body) => writer.upstream(&answer.head, body, asked.terms(ending), exchange).await,
-                Content::Tunnel(_) => false,
+                Content::Tunnel(parts) => {
+                    if !writer.switching(&answer.head, &exchange.id).await {
+                        break;
+                    }
+                    let (stream, came) = *parts;
+                    return End::Tunnel(Box::new(Opened { stream, came, early: reader.into_unused(), exchange }));
+                }
             },
         };
-        if !goes_on {
+        // What a client sent behind a handshake that came to nothing is perhaps no request.
+        let unclear = asked.upgrades && !reader.is_idle();
+        if !goes_on || unclear {
             reader.linger().await;
             break;
         }
@@ -85,6 +96,7 @@ struct Asked {
     head_only: bool,
     version: Version,
     closes: bool,
+    upgrades: bool,
 }
 
 impl Asked {
@@ -94,6 +106,7 @@ impl Asked {
             head_only: *head.method() == Method::HEAD,
             version,
             closes: version == Version::Http10 || head.lists("connection", "close"),
+            upgrades: head.lists("connection", "upgrade") && head.lists("upgrade", "websocket"),
         }
     }
 

@@ -7,6 +7,8 @@ mod http1;
 mod http2;
 mod reader;
 mod rewound;
+mod tunnel;
+mod way;
 mod writer;
 
 use std::cell::RefCell;
@@ -22,7 +24,10 @@ use crate::stage::identify::Arrival;
 /// Serves a connection until either side ends it.
 pub(crate) async fn serve(core: Rc<Core>, stream: TcpStream, arrival: Arrival) {
     let io = RefCell::new(stream);
-    if let End::Http2(read) = http1::serve(&core, &io, arrival).await {
-        http2::serve(core, Rewound::new(read, io.into_inner()), arrival).await;
+    match http1::serve(&core, &io, arrival).await {
+        End::Closed => {}
+        End::Http2(read) => http2::serve(core, Rewound::new(read, io.into_inner()), arrival).await,
+        // Boxed, so that no other connection has the size of a tunnel.
+        End::Tunnel(opened) => Box::pin(tunnel::run(&core, io.into_inner(), *opened)).await,
     }
 }

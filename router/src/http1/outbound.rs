@@ -16,8 +16,8 @@ pub(crate) struct Outbound {
 
 impl Outbound {
     /// `head` is the first line and fields, each with its line end.
-    pub(crate) fn new(head: Buffer, method: Method) -> Self {
-        Self { head, method, upgrade: false }
+    pub(crate) fn new(head: Buffer, method: Method, upgrade: bool) -> Self {
+        Self { head, method, upgrade }
     }
 
     /// The method.

@@ -16,13 +16,15 @@ use crate::digits;
 use crate::http1::{Fields, Outbound, ResponseHead};
 use crate::snapshot::{ClaimPath, PathPart, PathPlan, RoutePlan, Target};
 
-/// The head as the destination gets it, written in one pass. `claim` gives the value of a claim of the caller.
+/// The head as the destination gets it, written in one pass. `upgrade` asks it for a WebSocket, whatever is left of the
+/// client's own words for that; `claim` gives the value of a claim of the caller.
 pub(crate) fn request(
     request: &Request,
     peer: IpAddr,
     route: &RoutePlan,
     target: &Target,
     settable: &[HeaderName],
+    upgrade: bool,
     claim: impl Fn(&ClaimPath) -> Option<String>,
 ) -> Outbound {
     let Request { head, id, vouched, scheme, host, .. } = request;
@@ -58,7 +60,10 @@ pub(crate) fn request(
             field(&mut out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
-    Outbound::new(out, head.method().clone())
+    if upgrade {
+        out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+    }
+    Outbound::new(out, head.method().clone(), upgrade)
 }
 
 /// The fields as the client gets them, but for those of framing, which belong to the connection.
