@@ -24,3 +24,4 @@ mod tidy;
 mod timeouts;
 mod tls;
 mod watching;
+mod websocket;

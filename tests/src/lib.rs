@@ -27,6 +27,7 @@ mod strict;
 mod tls;
 mod tokens;
 mod wait;
+pub mod websocket;
 
 pub use client::{Answer, Client, Request};
 pub use corpus::{Case, Expect, MARK, Way, play, shown};
