@@ -27,8 +27,9 @@ pub fn handshake(path: &str) -> Request {
 
 /// The 101 that agrees to a handshake.
 pub fn agreed(head: &str) -> String {
-    let line = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: "));
-    let accept = derive_accept_key(line.unwrap_or_else(|| panic!("no key in {head}")).as_bytes());
+    let mut fields = head.lines().filter_map(|line| line.split_once(": "));
+    let key = fields.find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"));
+    let accept = derive_accept_key(key.unwrap_or_else(|| panic!("no key in {head}")).1.as_bytes());
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
     )

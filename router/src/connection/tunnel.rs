@@ -116,7 +116,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Tunnel<C> {
         let before = (self.up.passed, self.down.passed);
         let end = self.poll_up(context).or_else(|| self.poll_down(context));
         self.count(before);
-        if let Some(end) = end.or_else(|| (self.up.is_over() && self.down.is_over()).then_some(End::Done)) {
+        // Behind its goodbye a client has no more to say, but some leave it to the other side to hang up.
+        let done = self.down.is_over() && (self.up.is_over() || self.up.has_said_goodbye());
+        if let Some(end) = end.or(done.then_some(End::Done)) {
             return Poll::Ready(end);
         }
         if closing.poll(context).is_ready() {
@@ -126,7 +128,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Tunnel<C> {
         let patience = if half { self.limits.idle.min(HALF_CLOSED) } else { self.limits.idle };
         let mut due = (self.moved + patience, End::Idle);
         let gone = self.lead.poll_gone(context).map(|since| since + self.limits.grace);
-        for other in [Some((self.limits.end, End::Lifetime)), gone.map(|at| (at, End::Unrouted))].into_iter().flatten() {
+        for other in [Some((self.limits.end, End::Lifetime)), gone.map(|at| (at, End::Unrouted))].into_iter().flatten()
+        {
             due = if other.0 < due.0 { other } else { due };
         }
         self.alarm.poll(due.0, context).map(|()| due.1)

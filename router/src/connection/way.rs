@@ -69,7 +69,7 @@ impl Way {
 
     /// Whether a frame that says goodbye has passed.
     pub(super) fn has_said_goodbye(&self) -> bool {
-        self.frames.has_said_goodbye()
+        self.frames.has_said_goodbye() && self.frames.is_between()
     }
 
     /// Passes on what there is; ready, once, when no more will come and all of it is written. Pending from then on.

@@ -41,7 +41,8 @@ fn with_the_policy_only_a_right_handshake_is_one() {
     let origin = Origin::named("plain");
     let site = site(origin.port(), "");
     let router = Router::serve(&site.merged());
-    let base = |method: &str| Request::new(method, "/ws").header("connection", "Upgrade").header("upgrade", "websocket");
+    let base =
+        |method: &str| Request::new(method, "/ws").header("connection", "Upgrade").header("upgrade", "websocket");
     let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     let version = ("sec-websocket-version", "13");
     let with = |request: Request, fields: &[(&str, &str)]| {
@@ -205,7 +206,9 @@ fn explain_tells_of_websockets() {
         let line = format!("GET http://api.example.com{path}");
         let mut arguments = vec!["explain", merged.to_str().unwrap(), &line, "--output", "json"];
         for field in [
-            "connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13",
+            "connection: upgrade",
+            "upgrade: websocket",
+            "sec-websocket-version: 13",
             "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
         ] {
             arguments.extend(["-H", field]);

@@ -34,8 +34,8 @@ fn idle_websockets_live_through_reloads_of_other_routes_and_take_no_memory() {
         router.until_generation(reload as u64 + 1);
         resident.push(router.resident());
         // Some speak meanwhile.
-        let some = open.iter_mut().skip(reload % 97).step_by(97);
-        assert!(some.map(Pair::is_alive).all(|alive| alive), "lost at reload {reload}");
+        let mut some = open.iter_mut().skip(reload % 97).step_by(97);
+        assert!(some.all(Pair::is_alive), "lost at reload {reload}");
     }
     let lost = open.iter_mut().map(Pair::is_alive).filter(|alive| !alive).count();
     assert_eq!(lost, 0, "{lost} of {count} were lost");

@@ -1,7 +1,9 @@
 //! What passes through one: everything, whole, in its order, and as it comes.
 
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use postern_tests::websocket::{Echo, Pairs, open, passes};
 use postern_tests::{RawOrigin, Request, Router, Site, boundary_with, eventually, registration};
@@ -20,7 +22,8 @@ fn text_bytes_pings_and_the_goodbye_pass() {
     assert_eq!(answer.headers()["sec-websocket-protocol"], "chat.v2");
     let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
     let bytes: Vec<u8> = (0..=255).cycle().take(70_000).collect();
-    for message in [Message::text("grüße"), Message::binary(bytes), Message::text(""), Message::binary(vec![0; 125])] {
+    for message in [Message::text("grüße"), Message::binary(bytes), Message::text(""), Message::binary(vec![0; 125])]
+    {
         socket.send(message.clone()).unwrap();
         assert_eq!(socket.read().unwrap(), message);
     }
@@ -34,7 +37,10 @@ fn text_bytes_pings_and_the_goodbye_pass() {
     eventually("the destination to hear it", || (echo.closed() == [Some(4_321)]).then_some(()));
     eventually("the gauge", || (router.metric("postern_tunnels") == 0.0).then_some(()));
     let line = router.logged(&id);
-    assert_eq!((&line["status"], &line["route"], &line["path"]), (&101.into(), &"/ws#default".into(), &"/ws/room".into()));
+    assert_eq!(
+        (&line["status"], &line["route"], &line["path"]),
+        (&101.into(), &"/ws#default".into(), &"/ws/room".into())
+    );
     assert!(line["reason"].is_null() && line["detail"].is_null(), "{line}");
     // Masks make what the client sends longer by four for each frame.
     let (up, down) = (line["bytes_in"].as_u64().unwrap(), line["bytes_out"].as_u64().unwrap());
@@ -48,7 +54,7 @@ fn five_megabytes_pass_in_one_message_and_a_hundred_sockets_at_once() {
     let site = site(echo.port(), "");
     let router = Router::serve(&site.merged());
     let (mut socket, _) = open(router.address(), "/ws", &[]);
-    let large: Vec<u8> = (0..5 << 20).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let large: Vec<u8> = (0..5 << 18).flat_map(|at: u32| at.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
     socket.send(Message::binary(large.clone())).unwrap();
     assert!(socket.read().unwrap() == Message::binary(large), "five megabytes came back changed");
     let address = router.address();
@@ -79,11 +85,10 @@ fn a_side_that_takes_nothing_holds_the_other_back_and_not_in_memory() {
     let before = router.resident();
     // One frame without an end, as far as anybody will take it.
     let mut destination = pair.destination.try_clone().unwrap();
-    destination.set_write_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
+    destination.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
     let head = [0x82, 127, 0, 0, 0, 1, 0, 0, 0, 0];
     let mut sent = 0;
     let piece = vec![7; 1 << 16];
-    use std::io::Write as _;
     destination.write_all(&head).unwrap();
     while let Ok(written) = destination.write(&piece) {
         sent += written;
