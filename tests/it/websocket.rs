@@ -2,6 +2,7 @@
 //! agreed, and their end is told and not just cut.
 
 mod ends;
+mod extended;
 mod handshakes;
 mod many;
 mod streams;

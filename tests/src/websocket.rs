@@ -164,6 +164,13 @@ impl Pairs {
         self.address.port()
     }
 
+    /// The head of the next handshake that was agreed to, and the destination's end.
+    pub fn accepted(&self) -> (String, TcpStream) {
+        let (head, destination) = self.agreed.recv_timeout(PATIENCE).unwrap();
+        destination.set_read_timeout(Some(PATIENCE)).unwrap();
+        (head, destination)
+    }
+
     /// Opens a tunnel through a router.
     pub fn open(&self, router: SocketAddr, path: &str) -> Pair {
         let mut client = TcpStream::connect(router).unwrap();
@@ -173,8 +180,7 @@ impl Pairs {
         let head = read_head(&mut client);
         assert!(head.starts_with("HTTP/1.1 101 "), "no tunnel: {head}");
         let id = head.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap().to_owned();
-        let (_, destination) = self.agreed.recv_timeout(PATIENCE).unwrap();
-        destination.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (_, destination) = self.accepted();
         Pair { client, destination, id }
     }
 }

@@ -3,6 +3,7 @@
 //! Must never know policies or destinations.
 
 mod date;
+mod extended;
 mod http1;
 mod http2;
 mod reader;
