@@ -58,7 +58,7 @@ pub(super) async fn answer(
     match answer {
         // A success would tell the client that its tunnel stands (RFC 9110 §9.3.6).
         Answer::Local(answer) if answer.status.is_success() => {
-            refuse(Rejection::new(Reason::UpgradeNotSupported, "no WebSocket is answered here"), exchange, stream)
+            refuse(&Rejection::new(Reason::UpgradeNotSupported, "no WebSocket is answered here"), exchange, stream)
         }
         Answer::Local(answer) => local(answer, exchange, stream).map(Either::Left),
         Answer::Upstream(answer) => match answer.content {
@@ -71,7 +71,7 @@ pub(super) async fn answer(
             }
             Content::Body(_) if answer.head.status().is_success() => {
                 let why = "a success that is no 101, to a request for a WebSocket over HTTP/2";
-                refuse(Rejection::new(Reason::DestinationProtocol, why), exchange, stream)
+                refuse(&Rejection::new(Reason::DestinationProtocol, why), exchange, stream)
             }
             Content::Body(body) => passed_on(&answer.head, body, false, exchange, stream).map(Either::Left),
         },
@@ -105,9 +105,9 @@ fn agreed(head: &ResponseHead, exchange: &Exchange) -> Response<Reply> {
     response
 }
 
-fn refuse(rejection: Rejection, mut exchange: Box<Exchange>, stream: Rc<Stream>) -> Response<Reply> {
-    exchange.rejected(&rejection);
-    local(reject::answer(&rejection, exchange.id.as_str()), exchange, stream).map(Either::Left)
+fn refuse(rejection: &Rejection, mut exchange: Box<Exchange>, stream: Rc<Stream>) -> Response<Reply> {
+    exchange.rejected(rejection);
+    local(reject::answer(rejection, exchange.id.as_str()), exchange, stream).map(Either::Left)
 }
 
 /// Passes bytes until the tunnel is over. The stream is held: as long as it is, its connection is not idle.

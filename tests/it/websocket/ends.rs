@@ -20,8 +20,8 @@ fn a_silent_one_is_ended_and_one_that_speaks_is_not() {
     let pairs = Pairs::start();
     let site = site(pairs.port(), ", timeouts: {idle: 1s}");
     let router = router(&site, &[]);
-    let (mut silent, mut busy) = (pairs.open(router.address(), "/ws"), pairs.open(router.address(), "/ws"));
     let began = Instant::now();
+    let (mut silent, mut busy) = (pairs.open(router.address(), "/ws"), pairs.open(router.address(), "/ws"));
     silent.client.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     while silent.client.peek(&mut [0; 1]).is_err() {
         assert!(passes(&mut busy.client, &mut busy.destination, &[0x89, 0x80, 1, 2, 3, 4]));
@@ -102,7 +102,9 @@ fn when_the_router_ends_everyone_is_told_where_a_frame_ends() {
     assert_eq!(told(&mut between), (Some(1012), Some(1001)));
     within.destination.write_all(&[3, 4, 0x82, 1, 9]).unwrap();
     let tail = rest(&mut within.client);
-    assert_eq!((&tail[..2], goodbye(&tail[2..])), (&[3, 4][..], Some(1012)));
+    // Another core may hear of the end a little later.
+    let behind = tail.strip_prefix(&[3, 4]).unwrap_or_else(|| panic!("{tail:?}"));
+    assert_eq!(goodbye(behind.strip_prefix(&[0x82, 1, 9]).unwrap_or(behind)), Some(1012), "{tail:?}");
     assert_eq!(rest(&mut stuck.client), b"", "a goodbye within a frame");
     assert_eq!(rest(&mut odd.client), b"", "a goodbye where no frame can be told");
     let code = loop {

@@ -112,7 +112,8 @@ fn a_stream_of_http2_becomes_a_websocket_and_others_go_on_beside_it() {
         });
         hearing.await.unwrap();
         assert_eq!(goodbye(&read(&mut down, 4).await), Some(1000));
-        assert!(down.data().await.is_none());
+        assert_eq!(read(&mut down, 1).await, b"");
+        assert!(down.is_end_stream());
         id
     });
     let line = router.logged(&id);
