@@ -27,7 +27,9 @@ mod services;
 pub mod settings;
 mod snapshot;
 mod stage;
+mod tunnels;
 mod upstream;
+mod websocket;
 
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -266,6 +268,8 @@ fn shared(settings: &Settings, cores: usize, spread: Spread) -> Shared {
         body_idle: settings.limits.body_idle.duration(),
         head_timeout: settings.limits.head.duration(),
         idle_timeout: settings.limits.idle.duration(),
+        tunnel_grace: settings.limits.tunnel_grace.duration(),
+        tunnel_lifetime: settings.limits.tunnel_lifetime.duration(),
         connections_per_core: (settings.limits.connections / cores).max(1),
         passwords: Passwords::new(Passwords::threads_for(cores)),
         too_old: AtomicBool::new(false),

@@ -105,6 +105,10 @@ pub struct Limits {
     pub idle: Period,
     /// Without a byte of a request's body.
     pub body_idle: Period,
+    /// How long a WebSocket stays open whose route is gone or leads elsewhere; then the client is asked to come again.
+    pub tunnel_grace: Period,
+    /// How long any WebSocket may stay open.
+    pub tunnel_lifetime: Period,
 }
 
 /// How the router ends.
@@ -152,6 +156,8 @@ impl Default for Limits {
             head: Period::from_millis(10_000),
             idle: Period::from_millis(75_000),
             body_idle: Period::from_millis(30_000),
+            tunnel_grace: Period::from_millis(30_000),
+            tunnel_lifetime: Period::from_millis(24 * 3_600_000),
         }
     }
 }

@@ -29,3 +29,4 @@ mod tidy;
 mod timeouts;
 mod tls;
 mod watching;
+mod websocket;

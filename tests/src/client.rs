@@ -160,6 +160,11 @@ impl Client {
         std::io::copy(&mut (&mut self.stream).take(bytes), &mut std::io::sink()).unwrap_or(0)
     }
 
+    /// Reads exactly so many bytes.
+    pub fn read_exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.stream.read_exact(bytes)
+    }
+
     /// Everything until the other side closes, however it does so.
     pub fn read_to_end(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();

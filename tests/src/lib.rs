@@ -31,6 +31,7 @@ mod strict;
 mod tls;
 mod tokens;
 mod wait;
+pub mod websocket;
 
 pub use client::{Answer, Client, Request};
 pub use corpus::{Case, Expect, MARK, Way, play, shown};

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Abort;
 use super::reader::{Clocks, NoHead, Reader};
+use super::tunnel::Opened;
 use super::writer::{After, Terms, Writer};
 use crate::buffer::Buffer;
 use crate::drain::Phase;
@@ -30,6 +31,8 @@ pub(super) enum End {
     Closed,
     /// The client speaks HTTP/2; what was read of it.
     Http2(Buffer),
+    /// Client and destination speak WebSocket from here on.
+    Tunnel(Box<Opened>),
 }
 
 /// Serves requests until either side ends the connection.
@@ -66,17 +69,28 @@ where
             }
             Answer::Upstream(answer) => match answer.content {
                 Content::Body(body) => writer.upstream(&answer.head, body, asked.terms(ending), exchange).await,
-                Content::Tunnel(_) => After::Close,
+                Content::Tunnel(parts) => {
+                    if !writer.switching(&answer.head, &exchange.id).await {
+                        break;
+                    }
+                    let (stream, came) = *parts;
+                    return End::Tunnel(Box::new(Opened { stream, came, early: reader.into_unused(), exchange }));
+                }
             },
         };
+        // What a client sent behind a handshake that came to nothing is perhaps no request.
+        let unclear = asked.upgrades && !reader.is_idle();
         match after {
-            After::Next if reader.drain().await => {}
-            After::Next => break,
-            After::Close => {
+            After::Abort => return End::Closed,
+            After::Next if !unclear => {
+                if !reader.drain().await {
+                    break;
+                }
+            }
+            After::Next | After::Close => {
                 reader.linger().await;
                 break;
             }
-            After::Abort => return End::Closed,
         }
     }
     let _ = poll_fn(|context| Pin::new(&mut *io.borrow_mut()).poll_shutdown(context)).await;
@@ -88,6 +102,7 @@ struct Asked {
     head_only: bool,
     version: Version,
     closes: bool,
+    upgrades: bool,
 }
 
 impl Asked {
@@ -97,6 +112,7 @@ impl Asked {
             head_only: *head.method() == Method::HEAD,
             version,
             closes: version == Version::Http10 || head.lists("connection", "close"),
+            upgrades: head.lists("connection", "upgrade") && head.lists("upgrade", "websocket"),
         }
     }
 

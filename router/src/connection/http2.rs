@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
@@ -22,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, interval};
 
 use super::both_ways::BothWays;
-use super::date;
+use super::{date, extended};
 use crate::alarm::Alarm;
 use crate::body::{BodyFault, ClientBody, Metered};
 use crate::drain::Phase;
@@ -69,6 +70,7 @@ where
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS)
         .max_send_buf_size(SEND_BUFFER)
+        .enable_connect_protocol()
         .keep_alive_interval(core.shared.idle_timeout / 3)
         .keep_alive_timeout(Duration::from_secs(20))
         .auto_date_header(false);
@@ -76,7 +78,13 @@ where
     let (handler, seen) = (Rc::clone(&core), Rc::clone(&streams));
     let service = service_fn(move |request| {
         let (core, stream) = (Rc::clone(&handler), seen.open());
-        async move { Ok::<_, Infallible>(answer(&core, arrival, request, stream).await) }
+        async move {
+            Ok::<_, Infallible>(if extended::is_asked(&request) {
+                extended::answer(&core, arrival, request, stream).await
+            } else {
+                answer(&core, arrival, request, stream).await.map(Either::Left)
+            })
+        }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(io), service));
     let mut closing = pin!(core.shared.drain.reached(Phase::Closing));
@@ -116,7 +124,7 @@ struct Streams {
 }
 
 /// One exchange, as far as the connection looks after it.
-struct Stream {
+pub(super) struct Stream {
     /// Since when a piece of the answer waits for the client to take it.
     offered: Cell<Option<Instant>>,
 }
@@ -203,7 +211,7 @@ async fn answer(
 
 /// The head in the form that the pipeline knows. HTTP/2 itself was checked by the library: pseudo-fields, names in
 /// lower case, no connection-specific fields (RFC 9113 §8.2, §8.3).
-fn read_head(parts: http::request::Parts, body: &Incoming) -> Result<RequestHead, Rejection> {
+pub(super) fn read_head(parts: http::request::Parts, body: &Incoming) -> Result<RequestHead, Rejection> {
     let http::request::Parts { method, uri, headers, .. } = parts;
     let authority = uri.authority().map(http::uri::Authority::as_str);
     let named = headers.get_all(http::header::HOST).iter().count();
@@ -230,7 +238,7 @@ fn read_head(parts: http::request::Parts, body: &Incoming) -> Result<RequestHead
     Ok(RequestHead::from_parts(method, target, host.into_iter().chain(fields), framing)?)
 }
 
-fn local(answer: Local, mut exchange: Box<Exchange>, stream: Rc<Stream>) -> Response<AnswerBody> {
+pub(super) fn local(answer: Local, mut exchange: Box<Exchange>, stream: Rc<Stream>) -> Response<AnswerBody> {
     let mut response = Response::new(());
     *response.status_mut() = answer.status;
     response.headers_mut().extend(answer.headers);
@@ -240,7 +248,7 @@ fn local(answer: Local, mut exchange: Box<Exchange>, stream: Rc<Stream>) -> Resp
     response.map(|()| AnswerBody { source, exchange, stream })
 }
 
-fn passed_on(
+pub(super) fn passed_on(
     head: &crate::http1::ResponseHead,
     body: UpstreamBody<Metered<StreamBody>>,
     head_only: bool,
@@ -278,7 +286,7 @@ fn date_value() -> HeaderValue {
 
 /// An answer's body on its way down, with the record of its exchange: whenever this is dropped, the record is
 /// finished.
-struct AnswerBody {
+pub(super) struct AnswerBody {
     source: Source,
     exchange: Box<Exchange>,
     stream: Rc<Stream>,
@@ -360,7 +368,7 @@ impl Body for AnswerBody {
 }
 
 /// A request's body as its stream brings it.
-struct StreamBody {
+pub(super) struct StreamBody {
     incoming: Incoming,
     piece: Bytes,
     trailers: Option<HeaderMap>,
@@ -373,7 +381,7 @@ struct StreamBody {
 }
 
 impl StreamBody {
-    fn new(incoming: Incoming, idle: Duration) -> Self {
+    pub(super) fn new(incoming: Incoming, idle: Duration) -> Self {
         let over = incoming.is_end_stream();
         Self {
             incoming,

@@ -4,10 +4,13 @@
 
 mod both_ways;
 mod date;
+mod extended;
 mod http1;
 mod http2;
 mod reader;
 mod rewound;
+mod tunnel;
+mod way;
 mod writer;
 
 use std::cell::RefCell;
@@ -28,10 +31,13 @@ pub(crate) trait Abort {
 /// Serves a connection until either side ends it.
 pub(crate) async fn serve(core: Rc<Core>, stream: Stream, arrival: Arrival) {
     if stream.protocol() == Some(Protocol::Http2) {
-        return http2::serve(core, stream, arrival).await;
+        return Box::pin(http2::serve(core, stream, arrival)).await;
     }
     let io = RefCell::new(stream);
-    if let End::Http2(read) = http1::serve(&core, &io, arrival).await {
-        http2::serve(core, Rewound::new(read, io.into_inner()), arrival).await;
+    match http1::serve(&core, &io, arrival).await {
+        End::Closed => {}
+        // Boxed, so that no other connection has the size of these.
+        End::Http2(read) => Box::pin(http2::serve(core, Rewound::new(read, io.into_inner()), arrival)).await,
+        End::Tunnel(opened) => Box::pin(tunnel::run(&core, io.into_inner(), *opened)).await,
     }
 }

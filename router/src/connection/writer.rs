@@ -22,6 +22,7 @@ use crate::digits;
 use crate::http1::{Framing, LAST_CHUNK, ResponseHead, Version, chunk_head, content_length};
 use crate::observe::Exchange;
 use crate::reject::{Local, Reason};
+use crate::stage::identify::RequestId;
 use crate::stage::transform;
 use crate::upstream::UpstreamBody;
 
@@ -95,6 +96,18 @@ impl<'c, S: AsyncWrite + Abort + Unpin> Writer<'c, S> {
         }
         self.rest();
         if written.is_ok() && !terms.ending { After::Next } else { After::Close }
+    }
+
+    /// Tells the client that the protocol changes now. Says whether it is still there.
+    pub(super) async fn switching(&mut self, head: &ResponseHead, id: &RequestId) -> bool {
+        self.status_line(head.status());
+        transform::response(head, id, &mut self.out, |_| {});
+        self.field(b"connection", b"upgrade");
+        self.field(b"upgrade", b"websocket");
+        self.out.extend_from_slice(b"\r\n");
+        let written = poll_fn(|context| self.poll_write_out(context, |_| {})).await;
+        self.rest();
+        written.is_ok()
     }
 
     /// Passes a destination's answer on.

@@ -20,8 +20,8 @@ pub(crate) struct Outbound {
 
 impl Outbound {
     /// `head` is the first line and fields, each with its line end.
-    pub(crate) fn new(head: Buffer, method: Method) -> Self {
-        Self { head, method, upgrade: false, te_trailers: false, barred: Box::default() }
+    pub(crate) fn new(head: Buffer, method: Method, upgrade: bool) -> Self {
+        Self { head, method, upgrade, te_trailers: false, barred: Box::default() }
     }
 
     /// The method.

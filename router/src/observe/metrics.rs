@@ -53,6 +53,7 @@ pub(crate) struct CoreMetrics {
     pub(crate) connections: CellU64,
     pub(crate) listeners: ListenerCells,
     pub(crate) upstream_idle: CellU64,
+    pub(crate) tunnels: CellU64,
     pub(crate) dials: CellU64,
     pub(crate) dials_refused: CellU64,
     /// Shared with whoever scrapes; the core has its own index to it.
@@ -80,6 +81,7 @@ impl CoreMetrics {
             connections: CellU64::default(),
             listeners: ListenerCells::default(),
             upstream_idle: CellU64::default(),
+            tunnels: CellU64::default(),
             dials: CellU64::default(),
             dials_refused: CellU64::default(),
             series: Mutex::default(),
@@ -241,6 +243,8 @@ fn connections(out: &mut String, metrics: &Metrics) {
     single(out, "postern_accept_failures_total", "counter", "Connections that could not be taken.", failures);
     let idle = metrics.sum(|core| &core.upstream_idle);
     single(out, "postern_destination_connections_idle", "gauge", "Kept connections to destinations.", idle);
+    let tunnels = metrics.sum(|core| &core.tunnels);
+    single(out, "postern_tunnels", "gauge", "Open WebSockets.", tunnels);
     let dials = metrics.sum(|core| &core.dials);
     single(out, "postern_dials_total", "counter", "Sockets opened to destinations.", dials);
     let refused = metrics.sum(|core| &core.dials_refused);

@@ -46,6 +46,8 @@ pub(crate) struct Record {
     pub(crate) client: Option<std::net::IpAddr>,
     pub(crate) route: Option<Arc<RoutePlan>>,
     pub(crate) destination: Option<Arc<str>>,
+    /// The key of the destination that a tunnel was opened to.
+    pub(crate) tunnel: Option<Arc<str>>,
     pub(crate) principal: Option<Principal>,
     pub(crate) status: u16,
     pub(crate) reason: Option<Reason>,

@@ -16,7 +16,7 @@ use postern_config::value::{HostName, Name, Period, Scheme, Segment, Template};
 use rustls::pki_types::ServerName;
 
 use super::destination::DestinationParts;
-use super::plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts};
+use super::plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts, WEBSOCKET_IDLE};
 use super::{Destination, HostSet, Snapshot, Speaks, TlsPlan, table};
 use crate::stage::authenticate::{Issuer, Realm, Way};
 use crate::upstream::{ClientConfigs, Verify};
@@ -140,6 +140,7 @@ impl<'b> Compiler<'b> {
             body_max: policies.body.max.map_or(BODY_MAX, |size| size.bytes()),
             path: path_plan(route),
             raw_path: policies.path == Some(PathHandling::Raw),
+            websocket: (policies.websocket == Some(true)).then(|| or(policies.timeouts.idle, WEBSOCKET_IDLE)),
         })
     }
 

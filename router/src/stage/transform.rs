@@ -16,13 +16,15 @@ use crate::digits;
 use crate::http1::{Fields, Framing, Outbound, ResponseHead, Version};
 use crate::snapshot::{ClaimPath, PathPart, PathPlan, RoutePlan, Target};
 
-/// The head as the destination gets it, written in one pass. `claim` gives the value of a claim of the caller.
+/// The head as the destination gets it, written in one pass. `upgrade` asks it for a WebSocket, whatever is left of the
+/// client's own words for that; `claim` gives the value of a claim of the caller.
 pub(crate) fn request(
     request: &Request,
     peer: IpAddr,
     route: &RoutePlan,
     target: &Target,
     settable: &[HeaderName],
+    upgrade: bool,
     claim: impl Fn(&ClaimPath) -> Option<String>,
 ) -> Outbound {
     let Request { head, id, vouched, scheme, host, .. } = request;
@@ -59,7 +61,10 @@ pub(crate) fn request(
             field(&mut out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
-    let mut outbound = Outbound::new(out, head.method().clone());
+    if upgrade {
+        out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+    }
+    let mut outbound = Outbound::new(out, head.method().clone(), upgrade);
     outbound.te_trailers = head.version() == Version::Http2 && head.lists("te", "trailers");
     if head.version() == Version::Http2 && head.framing() != Framing::None {
         outbound.barred = settable.into();

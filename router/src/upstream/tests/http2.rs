@@ -190,7 +190,7 @@ fn trailers_come_back_and_go_up() {
         );
         let mut text = Buffer::small();
         text.extend_from_slice(b"POST / HTTP/1.1\r\nhost: orders.test\r\nx-in-head: 1\r\n");
-        let mut outbound = Outbound::new(text, Method::POST);
+        let mut outbound = Outbound::new(text, Method::POST, false);
         outbound.barred = Box::new([http::HeaderName::from_static("x-user")]);
         let answer = upstreams()
             .forward(&destination, timeouts(), outbound, script.metered(), &mut Phases::default(), Instant::now())

@@ -101,7 +101,7 @@ fn head(method: Method, path: &str, destination: &Destination) -> Outbound {
     let mut text = Buffer::small();
     let host = destination.host().to_str().unwrap();
     text.extend_from_slice(format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n").as_bytes());
-    Outbound::new(text, method)
+    Outbound::new(text, method, false)
 }
 
 /// A client's body by script.
