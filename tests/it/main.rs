@@ -9,6 +9,7 @@ mod draining;
 mod files;
 mod forwarding;
 mod hostile_answers;
+mod http2_attacks;
 mod identity;
 mod limits;
 mod listeners;

@@ -39,7 +39,7 @@ pub use emulator::{Emulator, Stores, python_program};
 pub use front::{Front, aws_error, is_call};
 pub use load::{Load, Tally};
 pub use origin::{Origin, Received, Reply};
-pub use process::{Output, Router, Syncer, command, run, run_in};
+pub use process::{Output, Router, Syncer, command, resident, run, run_in};
 pub use raw::{RawOrigin, Wire};
 pub use recorder::{Arrival, Recorder};
 pub use secure::{Secured, TlsClient};
