@@ -7,6 +7,7 @@ mod http1;
 mod http2;
 mod reader;
 mod rewound;
+mod streams;
 mod writer;
 
 use std::cell::RefCell;

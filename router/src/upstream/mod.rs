@@ -40,7 +40,7 @@ use self::http1::{Connection, Rest};
 use self::pool::Pool;
 use self::upload::{SendFault, Upload};
 use crate::body::{ClientBody, Metered};
-use crate::buffer::Buffer;
+use crate::buffer::{self, Buffer};
 use crate::http1::{Outbound, ResponseHead};
 use crate::reject::{Reason, Rejection};
 use crate::snapshot::{Destination, Timeouts};
@@ -173,6 +173,7 @@ impl Upstreams {
             }
         }
         let mut connection = self.open(destination, deadlines, phases).await?;
+        upload.only_once();
         let head = answer(&mut connection, upload, method, deadlines, phases).await;
         head.map(|head| (connection, head)).map_err(|failure| failure.rejection)
     }
@@ -245,7 +246,7 @@ fn poll_answer<B: ClientBody>(
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
     }
-    if let Poll::Ready(head) = connection.poll_head(context, method) {
+    if let Poll::Ready(head) = connection.poll_head(context, method, if B::SHARES { buffer::SMALL } else { buffer::MEDIUM }) {
         let lost = !connection.has_answered();
         return Poll::Ready(head.map_err(|fault| {
             let lost = lost && fault.is_end();
