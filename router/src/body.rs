@@ -12,6 +12,9 @@ use crate::reject::{Reason, Rejection};
 
 /// A client's body, wherever it comes from.
 pub(crate) trait ClientBody {
+    /// Whether many of them share a connection, so that little may be read ahead for each.
+    const SHARES: bool = false;
+
     /// Ready once there is a [piece](Self::piece), or with `false` at the end.
     ///
     /// # Errors
@@ -37,6 +40,8 @@ pub(crate) trait ClientBody {
 }
 
 impl<B: ClientBody> ClientBody for &mut B {
+    const SHARES: bool = B::SHARES;
+
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, BodyFault>> {
         (**self).poll_piece(context)
     }
@@ -112,6 +117,8 @@ impl<B: ClientBody> Metered<B> {
 }
 
 impl<B: ClientBody> ClientBody for Metered<B> {
+    const SHARES: bool = B::SHARES;
+
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, BodyFault>> {
         let polled = self.inner.poll_piece(context);
         match polled {

@@ -11,6 +11,7 @@ mod forwarding;
 mod grpc;
 mod hostile_answers;
 mod http2;
+mod http2_attacks;
 mod identity;
 mod limits;
 mod listeners;

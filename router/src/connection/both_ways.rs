@@ -50,6 +50,11 @@ impl<B: ClientBody + 'static> BothWays<B> {
         polled.map_ok(|more| take(&mut body, more))
     }
 
+    /// How much may be read at once from now on.
+    pub(super) fn read_at_most(&self, bytes: usize) {
+        self.0.body.borrow_mut().read_at_most(bytes);
+    }
+
     /// Whether everything was had.
     pub(super) fn is_over(&self) -> bool {
         self.0.body.borrow().is_over()

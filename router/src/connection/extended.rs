@@ -6,7 +6,6 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
@@ -14,7 +13,8 @@ use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use super::http2::{AnswerBody, Stream, StreamBody, local, passed_on, read_head};
+use super::http2::{AnswerBody, StreamBody, local, passed_on, read_head};
+use super::streams::{Piece, Stream};
 use super::tunnel::{self, Opened};
 use crate::buffer::Buffer;
 use crate::http1::ResponseHead;
@@ -28,7 +28,7 @@ use crate::upstream::Content;
 use crate::websocket;
 
 /// What a stream is answered with: a body, or nothing but the bytes of a tunnel.
-pub(super) type Reply = Either<AnswerBody, Empty<Bytes>>;
+pub(super) type Reply = Either<AnswerBody, Empty<Piece>>;
 
 /// Whether a request asks for a WebSocket (RFC 8441 §5).
 pub(super) fn is_asked(request: &Request<Incoming>) -> bool {

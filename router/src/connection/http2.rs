@@ -3,10 +3,9 @@
 //! Owns the bounds of what one connection may hold (RFC 9113 §10.5) and the translation of heads and bodies into the
 //! forms that the pipeline knows. Must never know policies or destinations.
 
-use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, interval};
 
 use super::both_ways::BothWays;
+use super::streams::{Piece, State, Stream, Streams};
 use super::{date, extended};
 use crate::alarm::Alarm;
 use crate::body::{BodyFault, ClientBody, Metered};
@@ -43,15 +43,14 @@ const WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// The most bytes of one request's fields, counted with 32 for each (RFC 9113 §6.5.2).
 const HEADER_LIST: u32 = 16 * 1024;
-/// A client keeps no table of fields here: with one, a byte on the wire could stand for thousands in memory.
+/// A client keeps no table of fields here once it has heard of it: with one, a byte on the wire could stand for
+/// thousands in memory. Until then it may have the 4 KiB that everyone begins with (RFC 9113 §6.5.2).
 const HEADER_TABLE: u32 = 0;
 /// Streams that were reset, by either side, before the connection is given up (rapid reset, MadeYouReset).
 const PENDING_RESETS: usize = 20;
 const LOCAL_RESETS: usize = 128;
 /// What is buffered of an answer that a client does not take.
 const SEND_BUFFER: usize = 64 * 1024;
-/// After so many requests the client is asked to come anew, so that connections spread again.
-const REQUESTS: u64 = 10_000;
 /// How often it is looked after.
 const TEND: Duration = Duration::from_secs(1);
 
@@ -116,65 +115,6 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisCore {
     }
 }
 
-/// What is going on on a connection.
-struct Streams {
-    open: RefCell<Vec<Weak<Stream>>>,
-    opened: Cell<u64>,
-    last: Cell<Instant>,
-}
-
-/// One exchange, as far as the connection looks after it.
-pub(super) struct Stream {
-    /// Since when a piece of the answer waits for the client to take it.
-    offered: Cell<Option<Instant>>,
-}
-
-enum State {
-    Busy,
-    /// Nothing for so long that it may end.
-    Idle,
-    /// It has served enough.
-    Old,
-    /// A client takes nothing of its answer.
-    Stalled,
-}
-
-impl Streams {
-    fn new() -> Self {
-        Self { open: RefCell::default(), opened: Cell::new(0), last: Cell::new(Instant::now()) }
-    }
-
-    fn open(&self) -> Rc<Stream> {
-        let stream = Rc::new(Stream { offered: Cell::new(None) });
-        self.opened.set(self.opened.get() + 1);
-        let mut open = self.open.borrow_mut();
-        if open.len() == open.capacity() {
-            open.retain(|stream| stream.strong_count() > 0);
-        }
-        open.push(Rc::downgrade(&stream));
-        stream
-    }
-
-    fn state(&self, patience: Duration) -> State {
-        let now = Instant::now();
-        let mut open = self.open.borrow_mut();
-        open.retain(|stream| stream.strong_count() > 0);
-        if !open.is_empty() {
-            self.last.set(now);
-        }
-        let offered = open.iter().filter_map(|stream| stream.upgrade()?.offered.get());
-        if offered.min().is_some_and(|since| now.duration_since(since) > patience) {
-            State::Stalled
-        } else if open.is_empty() && now.duration_since(self.last.get()) > patience {
-            State::Idle
-        } else if self.opened.get() >= REQUESTS {
-            State::Old
-        } else {
-            State::Busy
-        }
-    }
-}
-
 async fn answer(
     core: &Rc<Core>,
     arrival: Arrival,
@@ -182,6 +122,7 @@ async fn answer(
     stream: Rc<Stream>,
 ) -> Response<AnswerBody> {
     let (parts, body) = request.into_parts();
+    stream.admit(text_of(&parts.headers)).await;
     let head = match read_head(parts, &body) {
         Ok(head) => head,
         Err(rejection) => {
@@ -207,6 +148,11 @@ async fn answer(
             }
         },
     }
+}
+
+/// How long names and values are, without any frame around them.
+fn text_of(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 /// The head in the form that the pipeline knows. HTTP/2 itself was checked by the library: pseudo-fields, names in
@@ -235,7 +181,10 @@ pub(super) fn read_head(parts: http::request::Parts, body: &Incoming) -> Result<
         .filter(|(name, _)| **name != http::header::COOKIE)
         .map(|(name, value)| (name.as_str(), value.as_bytes()))
         .chain((!crumbs.is_empty()).then_some(("cookie", &*cookie)));
-    Ok(RequestHead::from_parts(method, target, host.into_iter().chain(fields), framing)?)
+    // The authority may become a field, and what stands between crumbs comes with them.
+    let bytes = text_of(&headers) + authority.map_or(0, |name| "host".len() + name.len()) + cookie.len();
+    let size = (headers.len() + 1, bytes);
+    Ok(RequestHead::from_parts(method, target, host.into_iter().chain(fields), size, framing)?)
 }
 
 pub(super) fn local(answer: Local, mut exchange: Box<Exchange>, stream: Rc<Stream>) -> Response<AnswerBody> {
@@ -297,46 +246,45 @@ enum Source {
     Upstream(BothWays<Metered<StreamBody>>),
 }
 
-enum Piece {
+enum Next {
     Data(Bytes),
     Trailers(HeaderMap),
 }
 
 impl Body for AnswerBody {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = UpstreamFault;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamFault>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, UpstreamFault>>> {
         let this = &mut *self;
-        this.stream.offered.set(None);
+        let stream = &this.stream;
         let body = match &mut this.source {
-            Source::Local(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::Local(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(stream.piece(bytes))))),
             Source::Upstream(body) => body,
         };
+        body.read_at_most(std::task::ready!(stream.poll_room(context)));
         let exchange = &mut this.exchange;
-        let piece = body.poll_piece(context, |body, more| {
+        let next = body.poll_piece(context, |body, more| {
             if !more {
                 exchange.answer_complete(0);
-                return (body.trailers().map(Piece::Trailers), true);
+                return (body.trailers().map(Next::Trailers), true);
             }
             let bytes = Bytes::copy_from_slice(body.piece());
             body.consume(bytes.len());
             exchange.answer_bytes(bytes.len() as u64);
-            (Some(Piece::Data(bytes)), body.is_over())
+            (Some(Next::Data(bytes)), body.is_over())
         });
-        match std::task::ready!(piece) {
-            Ok((Some(Piece::Data(bytes)), over)) => {
+        match std::task::ready!(next) {
+            Ok((Some(Next::Data(bytes)), over)) => {
                 if over {
                     this.exchange.answer_complete(0);
-                } else {
-                    this.stream.offered.set(Some(Instant::now()));
                 }
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
+                Poll::Ready(Some(Ok(Frame::data(stream.piece(bytes)))))
             }
-            Ok((Some(Piece::Trailers(mut trailers)), _)) => {
+            Ok((Some(Next::Trailers(mut trailers)), _)) => {
                 transform::response_trailers(&mut trailers);
                 Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }
@@ -397,6 +345,8 @@ impl StreamBody {
 }
 
 impl ClientBody for StreamBody {
+    const SHARES: bool = true;
+
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, BodyFault>> {
         loop {
             if !self.piece.is_empty() || self.over {

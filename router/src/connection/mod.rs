@@ -9,6 +9,7 @@ mod http1;
 mod http2;
 mod reader;
 mod rewound;
+mod streams;
 mod tunnel;
 mod way;
 mod writer;

@@ -39,9 +39,9 @@ impl Fields {
         Some(Self { text, list })
     }
 
-    /// No fields yet, behind a text that is no field.
-    pub(super) fn behind(text: &str) -> Self {
-        let mut fields = Self { text: Buffer::small(), list: Vec::with_capacity(16) };
+    /// No fields yet, behind a text that is no field; so many of so many bytes will come, or about.
+    pub(super) fn behind(text: &str, count: usize, bytes: usize) -> Self {
+        let mut fields = Self { text: Buffer::exact(text.len() + bytes), list: Vec::with_capacity(count) };
         fields.text.extend_from_slice(text.as_bytes());
         fields
     }

@@ -34,6 +34,8 @@ pub(crate) struct OverHttp1<B> {
     rest: Rest,
     /// So many bytes of data are at the front.
     ready: usize,
+    /// How much may be read at once.
+    most: usize,
     deadlines: Deadlines,
     /// Since when the destination is waited for; `None` while there are pieces to be had. A client that does not
     /// read is not the destination's idleness.
@@ -70,6 +72,13 @@ impl From<Rejection> for UpstreamFault {
 }
 
 impl<B: ClientBody> UpstreamBody<B> {
+    /// From now on, reads no more than that at once. HTTP/2 has windows for that.
+    pub(crate) fn read_at_most(&mut self, bytes: usize) {
+        if let Self::Http1(body) = self {
+            body.read_at_most(bytes);
+        }
+    }
+
     /// Ready once there is a [piece](Self::piece), or with `false` at the end.
     ///
     /// # Errors
@@ -158,7 +167,8 @@ impl<B: ClientBody> UpstreamBody<B> {
 
 impl<B: ClientBody> OverHttp1<B> {
     pub(super) fn new(lease: Lease<B>, rest: Rest, deadlines: Deadlines) -> Self {
-        let mut body = Self { lease: Some(lease), rest, ready: 0, deadlines, waiting_since: None, finished: false };
+        let (lease, most) = (Some(lease), usize::MAX);
+        let mut body = Self { lease, rest, ready: 0, most, deadlines, waiting_since: None, finished: false };
         if body.rest.is_over() {
             body.release();
         }
@@ -193,7 +203,7 @@ impl<B: ClientBody> OverHttp1<B> {
                 // The destination waits for what will never come.
                 return Poll::Ready(Err(self.fail(ReadFault::Ended)));
             }
-            match lease.connection.poll_more(context, self.rest.is_long()) {
+            match lease.connection.poll_more(context, self.rest.worth().min(self.most)) {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0)) => match self.rest.at_end() {
                     Ok(()) => self.lease = None,
@@ -203,6 +213,11 @@ impl<B: ClientBody> OverHttp1<B> {
                 Poll::Pending => return self.poll_silence(context).map(Err),
             }
         }
+    }
+
+    /// From now on, reads no more than that at once.
+    pub(super) fn read_at_most(&mut self, bytes: usize) {
+        self.most = bytes;
     }
 
     /// Sends on what is left of the request while the answer is already on its way.

@@ -42,7 +42,7 @@ use self::http2::{Reached, Sessions};
 use self::pool::Pool;
 use self::upload::{SendFault, Upload};
 use crate::body::{ClientBody, Metered};
-use crate::buffer::Buffer;
+use crate::buffer::{self, Buffer};
 use crate::http1::{Outbound, ResponseHead};
 use crate::reject::{Reason, Rejection};
 use crate::snapshot::{Destination, Speaks, Timeouts};
@@ -111,7 +111,13 @@ impl Upstreams {
     ) -> Result<Answer<Metered<B>>, Rejection> {
         let deadlines = Deadlines::new(timeouts, began);
         let mut fresh = None;
-        if destination.speaks() != Speaks::Http1 {
+        // A WebSocket is HTTP/1.1's: where either is spoken, that one is.
+        let over_http1 = match destination.speaks() {
+            Speaks::Http1 => true,
+            Speaks::Either => outbound.upgrade,
+            Speaks::Http2 => false,
+        };
+        if !over_http1 {
             // Boxed, so that the common way's future is not as large as this one's.
             match Box::pin(self.reach(destination, &deadlines, phases)).await? {
                 Reached::Http1(connection) => fresh = connection,
@@ -195,6 +201,7 @@ impl Upstreams {
             Some(fresh) => Box::new(fresh),
             None => self.open(destination, deadlines, phases).await?,
         };
+        upload.only_once();
         let head = answer(&mut connection, upload, method, deadlines, phases).await;
         head.map(|head| (connection, head)).map_err(|failure| failure.rejection)
     }
@@ -267,7 +274,9 @@ fn poll_answer<B: ClientBody>(
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
     }
-    if let Poll::Ready(head) = connection.poll_head(context, method) {
+    if let Poll::Ready(head) =
+        connection.poll_head(context, method, if B::SHARES { buffer::SMALL } else { buffer::MEDIUM })
+    {
         let lost = !connection.has_answered();
         return Poll::Ready(head.map_err(|fault| {
             let lost = lost && fault.is_end();
