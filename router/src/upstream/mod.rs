@@ -172,7 +172,8 @@ impl Upstreams {
                 break;
             }
         }
-        let mut connection = self.open(destination, deadlines, phases).await?;
+        // Boxed, so that what waits for an answer has not the size of what dials.
+        let mut connection = Box::pin(self.open(destination, deadlines, phases)).await?;
         upload.only_once();
         let head = answer(&mut connection, upload, method, deadlines, phases).await;
         head.map(|head| (connection, head)).map_err(|failure| failure.rejection)
