@@ -132,7 +132,8 @@ async fn answer(
     };
     let head_only = *head.method() == http::Method::HEAD;
     let body = StreamBody::new(body, core.shared.body_idle);
-    let (exchange, answer) = pipeline::handle(core, arrival, head, body).await;
+    // Boxed, so that its memory goes when the answer's body begins, and not with its stream.
+    let (exchange, answer) = Box::pin(pipeline::handle(core, arrival, head, body)).await;
     match answer {
         Answer::Local(mut answer) => {
             if head_only {

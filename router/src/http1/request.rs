@@ -122,6 +122,11 @@ impl RequestHead {
         &self.fields
     }
 
+    /// How long it is when it is written out, or about.
+    pub(crate) fn size(&self) -> usize {
+        self.fields.text().len() + ": \r\n".len() * self.fields.len()
+    }
+
     /// Path and query, byte for byte.
     pub(crate) fn target(&self) -> &str {
         self.text(self.target.clone())

@@ -16,6 +16,9 @@ use crate::digits;
 use crate::http1::{Fields, Framing, Outbound, ResponseHead, Version};
 use crate::snapshot::{ClaimPath, PathPart, PathPlan, RoutePlan, Target};
 
+/// What the router writes of its own into a request's head, or about.
+const OWN: usize = 384;
+
 /// The head as the destination gets it, written in one pass. `upgrade` asks it for a WebSocket, whatever is left of the
 /// client's own words for that; `claim` gives the value of a claim of the caller.
 pub(crate) fn request(
@@ -28,7 +31,11 @@ pub(crate) fn request(
     claim: impl Fn(&ClaimPath) -> Option<String>,
 ) -> Outbound {
     let Request { head, id, vouched, scheme, host, .. } = request;
-    let mut out = Buffer::small();
+    // A connection with many requests at once keeps no more than it must for each.
+    let mut out = match head.version() {
+        Version::Http2 => Buffer::exact(head.size() + OWN),
+        Version::Http10 | Version::Http11 => Buffer::small(),
+    };
     out.extend_from_slice(head.method().as_str().as_bytes());
     out.push(b' ');
     write_target(&mut out, request, route, target);

@@ -199,7 +199,8 @@ impl Upstreams {
         }
         let mut connection = match fresh {
             Some(fresh) => Box::new(fresh),
-            None => self.open(destination, deadlines, phases).await?,
+            // Boxed, so that what waits for an answer has not the size of what dials.
+            None => Box::pin(self.open(destination, deadlines, phases)).await?,
         };
         upload.only_once();
         let head = answer(&mut connection, upload, method, deadlines, phases).await;
