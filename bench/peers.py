@@ -142,6 +142,7 @@ workers = 1
 allow_loopback_destinations = true
 [limits]
 connections = {CONNECTIONS}
+connections_per_address = 0
 idle = "{IDLE_SECONDS}s"
 [shutdown]
 lame_duck = "0s"

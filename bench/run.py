@@ -55,7 +55,7 @@ def measure(options, folder):
     stuff = material.Material(folder / "material", found)
     stuff.make()
     loads = probes.Loads(found, stuff)
-    kinds = [kind for kind in peers.KINDS if kind.name in options.peers and found.has(kind.name)]
+    kinds = [kind for kind in peers.KINDS if kind.name in options.peers and found.has(kind.name.partition("-")[0])]
     results = {
         "made": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": report.machine(),

@@ -48,8 +48,8 @@ impl Buffer {
     /// For reading at most so much, as far as there are buffers for it.
     pub(crate) fn for_reading(bytes: usize) -> Self {
         match bytes {
-            0..=SMALL => Self::small(),
-            ..LARGE => Self::medium(),
+            small if small <= SMALL => Self::small(),
+            medium if medium < LARGE => Self::medium(),
             _ => Self::large(),
         }
     }

@@ -423,3 +423,21 @@ fn wrong_settings_of_listeners_are_told_all_at_once_with_what_to_do() {
     let both = serve(&one, &["--print-settings", "--listen", "127.0.0.1:1"]).out;
     assert!(both.contains("[\"127.0.0.1:1\"]"), "{both}");
 }
+
+#[test]
+fn who_agreed_on_http2_and_does_not_begin_is_closed_in_time() {
+    let scene = Scene::new();
+    let (_, files) = scene.certificate("one", &[HOST]);
+    let limits = "[limits]\nhead = \"500ms\"\nidle = \"500ms\"\n";
+    let router = scene.start(&format!("{}\n{limits}", listener(&files, "")), &[]);
+    let [_, address] = router.addresses() else { panic!("{:?}", router.addresses()) };
+    for sent in [&b""[..], b"PRI * HTTP/2.0\r\n", b"GET / HTTP/1.1\r\nhost: api.example.com\r\n\r\n"] {
+        let client = TlsClient::new(&scene.authority).offering(&["h2"]);
+        let mut secured = client.connect(*address, HOST).unwrap();
+        assert_eq!(secured.protocol.as_deref(), Some("h2"));
+        let began = Instant::now();
+        secured.client.write(sent).unwrap();
+        assert!(secured.client.is_closed(), "{sent:?}");
+        assert!(began.elapsed() < Duration::from_secs(5), "{sent:?}");
+    }
+}

@@ -11,7 +11,6 @@ mod forwarding;
 mod grpc;
 mod hostile_answers;
 mod http2;
-mod http2_attacks;
 mod identity;
 mod limits;
 mod listeners;

@@ -4,9 +4,10 @@
 //! policies or destinations.
 
 use std::cell::RefCell;
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::Poll;
 
 use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -41,18 +42,12 @@ where
     S: AsyncRead + AsyncWrite + Abort + Unpin,
 {
     let shared = &core.shared;
-    let clocks = Clocks { head: shared.head_timeout, idle: shared.idle_timeout, body: shared.body_idle };
+    let clocks = clocks(core);
     let mut reader = Reader::new(io, clocks);
     let mut writer = Writer::new(io, shared.idle_timeout);
     let mut closing = pin!(shared.drain.reached(Phase::Closing));
     loop {
-        let next = poll_fn(|context| {
-            let polled = reader.poll_head(context);
-            // What has begun is served; nothing new is begun.
-            let over = polled.is_pending() && reader.is_idle() && closing.as_mut().poll(context).is_ready();
-            if over { std::task::Poll::Ready(Err(NoHead::Ended)) } else { polled }
-        });
-        let head = match next.await {
+        let head = match next_head(&mut reader, closing.as_mut()).await {
             Ok(head) => head,
             Err(NoHead::Ended) => break,
             Err(NoHead::Http2) => return End::Http2(reader.into_unused()),
@@ -95,6 +90,41 @@ where
     }
     let _ = poll_fn(|context| Pin::new(&mut *io.borrow_mut()).poll_shutdown(context)).await;
     End::Closed
+}
+
+/// Waits for what a client of HTTP/2 begins with, within the clocks of a head: what was read, unless it was something
+/// else.
+pub(super) async fn preface<S>(core: &Rc<Core>, io: &RefCell<S>) -> Option<Buffer>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut reader = Reader::new(io, clocks(core));
+    let closing = pin!(core.shared.drain.reached(Phase::Closing));
+    match next_head(&mut reader, closing).await {
+        Err(NoHead::Http2) => Some(reader.into_unused()),
+        _ => None,
+    }
+}
+
+fn clocks(core: &Core) -> Clocks {
+    let shared = &core.shared;
+    Clocks { head: shared.head_timeout, idle: shared.idle_timeout, body: shared.body_idle }
+}
+
+/// The next head, unless the router closes: what has begun is served; nothing new is begun.
+async fn next_head<S>(
+    reader: &mut Reader<'_, S>,
+    mut closing: Pin<&mut impl Future<Output = ()>>,
+) -> Result<RequestHead, NoHead>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    poll_fn(|context| {
+        let polled = reader.poll_head(context);
+        let over = polled.is_pending() && reader.is_idle() && closing.as_mut().poll(context).is_ready();
+        if over { Poll::Ready(Err(NoHead::Ended)) } else { polled }
+    })
+    .await
 }
 
 /// What is to be known of a request when it is answered.

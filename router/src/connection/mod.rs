@@ -31,10 +31,12 @@ pub(crate) trait Abort {
 
 /// Serves a connection until either side ends it.
 pub(crate) async fn serve(core: Rc<Core>, stream: Stream, arrival: Arrival) {
-    if stream.protocol() == Some(Protocol::Http2) {
-        return Box::pin(http2::serve(core, stream, arrival)).await;
-    }
+    let agreed = stream.protocol();
     let io = RefCell::new(stream);
+    if agreed == Some(Protocol::Http2) {
+        let Some(read) = http1::preface(&core, &io).await else { return };
+        return Box::pin(http2::serve(core, Rewound::new(read, io.into_inner()), arrival)).await;
+    }
     match http1::serve(&core, &io, arrival).await {
         End::Closed => {}
         // Boxed, so that no other connection has the size of these.

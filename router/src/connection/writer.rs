@@ -242,7 +242,7 @@ impl<'c, S: AsyncWrite + Abort + Unpin> Writer<'c, S> {
         if written.is_pending() {
             body.poll_upload(context);
         }
-        let written = ready!(self.taken(written, context)).map_err(|()| Cut::Client)?;
+        let written = ready!(self.taken(&written, context)).map_err(|()| Cut::Client)?;
         let of_out = written.min(self.out.len() - self.sent);
         self.sent += of_out;
         Poll::Ready(Ok(written - of_out))
@@ -259,17 +259,17 @@ impl<'c, S: AsyncWrite + Abort + Unpin> Writer<'c, S> {
             if written.is_pending() {
                 meanwhile(context);
             }
-            self.sent += ready!(self.taken(written, context))?;
+            self.sent += ready!(self.taken(&written, context))?;
         }
         Pin::new(&mut *self.io.borrow_mut()).poll_flush(context).map_err(|_| ())
     }
 
     /// What the client took; an error when it takes nothing for too long.
-    fn taken(&mut self, written: Poll<std::io::Result<usize>>, context: &mut Context<'_>) -> Poll<Result<usize, ()>> {
+    fn taken(&mut self, written: &Poll<std::io::Result<usize>>, context: &mut Context<'_>) -> Poll<Result<usize, ()>> {
         match written {
             Poll::Ready(Ok(bytes @ 1..)) => {
                 self.stalled_since = None;
-                Poll::Ready(Ok(bytes))
+                Poll::Ready(Ok(*bytes))
             }
             Poll::Ready(_) => Poll::Ready(Err(())),
             Poll::Pending => {

@@ -346,7 +346,8 @@ fn a_destination_that_asks_who_calls_is_told() {
 
 #[test]
 fn http2_is_spoken_only_where_tls_agrees_on_it() {
-    let rows: [(&[&[u8]], Speaks, Result<&str, Reason>); 4] = [
+    type Row<'r> = (&'r [&'r [u8]], Speaks, Result<&'r str, Reason>);
+    let rows: [Row<'_>; 4] = [
         (&[], Speaks::Either, Ok("ok")),
         (&[b"http/1.1"], Speaks::Either, Ok("ok")),
         (&[], Speaks::Http2, Err(Reason::TlsFailed)),

@@ -11,9 +11,10 @@ const STREAMS: usize = 100;
 /// Most fields of a head, of which `:authority` is one in our count.
 const FIELDS: usize = 99;
 
-/// Held by a destination that never answers.
-const fn held(name: &'static str, play: fn(&mut Foe)) -> Attack {
-    Attack { name, settings: Some(&[]), play, ended: false, under_way: STREAMS, rounds: 1 }
+/// Held by a destination that never answers. So many are under way at least; the others wait, since the heads of one
+/// connection may take no more than so much together.
+const fn held(name: &'static str, play: fn(&mut Foe), under_way: usize) -> Attack {
+    Attack { name, settings: Some(&[]), play, ended: false, under_way, rounds: 1 }
 }
 
 pub(super) const ATTACKS: &[Attack] = &[
@@ -25,10 +26,10 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack::borne("sizes of the table without end", table_sizes),
     Attack::ended("text that is no Huffman code", bad_huffman),
     Attack::borne("heads that are too large and answered", refused_heads),
-    held("short requests held open", short_held),
-    held("many fields of the static table held open", static_held),
-    held("a remembered field named again and again, held open", remembered_held),
-    held("heads just below the bound held open", large_held),
+    held("short requests held open", short_held, STREAMS),
+    held("many fields of the static table held open", static_held, 60),
+    held("a remembered field named again and again, held open", remembered_held, 10),
+    held("heads just below the bound held open", large_held, 12),
 ];
 
 fn begin(foe: &mut Foe, block: &Block) {
