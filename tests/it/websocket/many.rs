@@ -21,7 +21,9 @@ fn idle_websockets_live_through_reloads_of_other_routes_and_take_no_memory() {
         routes
     };
     let mut site = Site::new(&boundary, &routes(0));
-    let router = router(&site, &[("POSTERN_ROUTER_LIMITS__TUNNEL_GRACE", "0s")]);
+    let settings =
+        [("POSTERN_ROUTER_LIMITS__TUNNEL_GRACE", "0s"), ("POSTERN_ROUTER_LIMITS__CONNECTIONS_PER_ADDRESS", "0")];
+    let router = router(&site, &settings);
     let empty = router.resident();
     let began = Instant::now();
     let mut open: Vec<Pair> = (0..count).map(|number| pairs.open(router.address(), &format!("/ws/{number}"))).collect();
