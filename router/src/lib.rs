@@ -21,6 +21,8 @@ mod passwords;
 mod pipeline;
 mod principal;
 mod reject;
+#[cfg(test)]
+mod replay;
 mod scrub;
 mod services;
 pub mod settings;

@@ -8,6 +8,7 @@ mod against_hyper;
 mod against_oracle;
 mod answers;
 mod chunks;
+#[allow(unreachable_pub, reason = "public where it is a crate of its own")]
 pub(crate) mod differential;
 mod grammar;
 mod hosts;

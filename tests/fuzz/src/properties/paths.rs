@@ -30,7 +30,7 @@ fn canonical(raw: &[u8]) {
     };
     assert_eq!(canonical_path(raw).as_deref(), Ok(&*canonical), "two readings");
     assert_eq!(canonical_path(canonical.as_bytes()).as_deref(), Ok(&*canonical), "no fixed point");
-    assert_eq!(matches!(canonical, Cow::Borrowed(_)), canonical.as_bytes() == raw, "copied without need, or not");
+    assert!(matches!(canonical, Cow::Owned(_)) || canonical.as_bytes() == raw, "changed without a copy");
     assert!(canonical.len() <= raw.len());
     looks_canonical(&canonical);
     let decided = decode(canonical.as_bytes());

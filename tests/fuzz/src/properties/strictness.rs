@@ -24,6 +24,8 @@ pub(crate) enum Difference {
     /// hyper takes equal lengths that stand twice and zeros in front of one.
     LengthTwice,
     LengthZeros,
+    /// The codec takes lengths of at most 19 digits, all of which fit 64 bits; hyper some of 20.
+    LengthDigits,
     /// hyper takes any list of codings that ends in chunked; the codec chunked alone, once, in one field.
     CodingList,
     /// hyper takes blanks behind a chunk's size.
@@ -68,8 +70,9 @@ pub(super) fn in_head(bytes: &[u8], flaw: Flaw) -> Difference {
             Some(Difference::LengthBesideCoding)
         }
         Flaw::ContentLength if lengths.len() > 1 || lengths[0].contains(',') => Some(Difference::LengthTwice),
-        Flaw::ContentLength => Some(Difference::LengthZeros)
-            .filter(|_| lengths[0].starts_with('0') && lengths[0].bytes().all(|byte| byte.is_ascii_digit())),
+        Flaw::ContentLength if !lengths[0].bytes().all(|byte| byte.is_ascii_digit()) => None,
+        Flaw::ContentLength if lengths[0].starts_with('0') => Some(Difference::LengthZeros),
+        Flaw::ContentLength => Some(Difference::LengthDigits).filter(|_| lengths[0].len() == 20),
         Flaw::TransferEncoding | Flaw::TransferCoding => {
             let last = codings.last().and_then(|value| value.rsplit(',').next()).unwrap_or_default();
             Some(Difference::CodingList)
@@ -112,7 +115,7 @@ pub(super) fn in_body(data: &[u8], from: usize, end: End) -> Difference {
         }
         (_, byte) if byte.is_ascii_hexdigit() && before.len() >= 15 => Some(Difference::ChunkDigits),
         (_, byte) if before.contains(&b';') && (byte.is_ascii_control()) => Some(Difference::ChunkExtensionByte),
-        (_, b'\n') => Some(Difference::TrailerLf),
+        (_, b'\n') if before.is_empty() || before.contains(&b':') => Some(Difference::TrailerLf),
         _ => None,
     };
     found.unwrap_or_else(|| panic!("hyper takes a body that the codec refuses: {flaw:?} at {at}"))
