@@ -2,7 +2,7 @@
 # On a bare Debian it takes a Rust toolchain, Python 3, make and gcc; everything else is installed on the way.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt fmt-check lint build unit deny emulator check-deploy proofs bench bench-quick pins clean
+.PHONY: help demo test fmt fmt-check lint build unit deny emulator check-deploy proofs bench bench-quick fuzz differential pins clean
 
 export POSTERN_TEST_PYTHON := $(CURDIR)/.venv/bin/python
 
@@ -17,9 +17,11 @@ test: ## everything that has to hold: format, lints, dependencies, deploy files,
 
 fmt: ## format the Rust code
 	cargo fmt --all
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml
 
 fmt-check:
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 
 lint: ## clippy, warnings are errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -60,6 +62,13 @@ define bench-binaries
 	set -e; cargo build --release --locked -p postern-bench; if [ -z "$$POSTERN_BENCH_ROUTER" ]; then \
 	cargo build --release --locked -p postern-router; cargo build --release --locked -p postern-syncer; fi
 endef
+
+fuzz: ## look for bytes that break the codec: each of five targets for 60 s (TARGET=path SECONDS=1800)
+	@tools/fuzz.sh "$(TARGET)" "$(or $(SECONDS),60)"
+
+differential: ## a million connections from a grammar, beside the strict oracle and hyper (COUNT=1000000 SEED=1)
+	cargo run --manifest-path tests/fuzz/Cargo.toml --locked --release --target-dir target/fuzz/plain \
+		--bin differential -- $(or $(COUNT),1000000) $(or $(SEED),1)
 
 pins: emulator ## write the hashed Python pins anew from the *.in files
 	@tools/pins.sh

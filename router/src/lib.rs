@@ -22,6 +22,8 @@ mod passwords;
 mod pipeline;
 mod principal;
 mod reject;
+#[cfg(test)]
+mod replay;
 mod scrub;
 mod services;
 pub mod settings;

@@ -1,0 +1,5 @@
+//! The target `request_head` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| postern_fuzz::check("request_head", data));

@@ -1,0 +1,5 @@
+//! The target `response_head` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| postern_fuzz::check("response_head", data));
