@@ -178,13 +178,15 @@ fn survives_writing(parts: &Parts) {
     let sent = Outbound::new(head, parts.method.clone(), false).framed(parts.framing);
     let sent = RequestHead::parse(&sent).map(|head| Parts::of(&head)).expect("what the router writes");
     assert_eq!(sent.framing, parts.framing, "framed otherwise when sent");
-    let others = |parts: &Parts| parts.fields.iter().filter(|(name, _)| !says_framing(name)).cloned().collect::<Vec<_>>();
+    let others =
+        |parts: &Parts| parts.fields.iter().filter(|(name, _)| !says_framing(name)).cloned().collect::<Vec<_>>();
     assert_eq!(others(&sent), others(parts), "other fields when sent");
     let plain = parts.authority.is_none() && parts.fields.iter().all(|(name, _)| name.is_ascii());
     if plain {
         let fields = parts.fields.iter().map(|(name, value)| (std::str::from_utf8(name).unwrap(), &value[..]));
         let size = (parts.fields.len(), parts.fields.iter().map(|(name, value)| name.len() + value.len()).sum());
-        let carried = RequestHead::from_parts(parts.method.clone(), &parts.target, fields, size, parts.framing).unwrap();
+        let carried =
+            RequestHead::from_parts(parts.method.clone(), &parts.target, fields, size, parts.framing).unwrap();
         assert_eq!(Parts { old: parts.old, ..Parts::of(&carried) }, *parts, "read otherwise when carried");
     }
 }
