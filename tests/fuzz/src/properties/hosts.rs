@@ -29,7 +29,7 @@ pub(super) fn check(data: &[u8]) {
     assert_eq!(ask(&[("/", &[])]), None, "no host");
     let Ok(text) = std::str::from_utf8(data) else { panic!("a host that is no text") };
     let text = text.trim_matches([' ', '\t']);
-    assert_eq!(ask(&[(&format!("http://{text}/"), &[data])]), Some(host.clone()), "the same in the target");
+    assert_eq!(ask(&[(&format!("http://{text}/"), &[data])]), Some(host), "the same in the target");
     assert_eq!(ask(&[(&format!("http://x{text}/"), &[data])]), None, "another in the target");
     assert_eq!(ask(&[(&format!("http://u@{text}/"), &[data])]), None, "a user in the target");
 }
