@@ -140,3 +140,29 @@ fn connections_beyond_the_bound_wait_until_another_has_gone() {
     assert_eq!(waiting.recv_timeout(std::time::Duration::from_secs(10)), Ok(200));
     eventually("the count of connections", || (router.metric("postern_connections") <= 4.0).then_some(()));
 }
+
+#[test]
+fn one_empty_line_in_front_of_a_request_passes_and_a_second_is_refused_however_it_comes() {
+    let (origin, site) = scene("");
+    let router = Router::serve(&site.merged());
+    let request = Request::new("GET", "/").bytes();
+    for apart in [false, true] {
+        let mut client = router.client();
+        for _ in 0..2 {
+            client.write(b"\r\n").unwrap();
+            client.write(&request).unwrap();
+            assert_eq!(client.read(false).unwrap().status, 200);
+        }
+        if apart {
+            client.write(b"\r\n").unwrap();
+            // The first has come by the time that another connection was served.
+            assert_eq!(router.send(&Request::new("GET", "/")).status, 200);
+            client.write(b"\r\n").unwrap();
+        } else {
+            client.write(b"\r\n\r\n").unwrap();
+        }
+        assert_eq!(client.read(false).unwrap().status, 400, "apart: {apart}");
+        assert!(client.is_closed(), "apart: {apart}");
+    }
+    assert_eq!(origin.received().len(), 5);
+}

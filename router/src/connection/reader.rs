@@ -60,6 +60,8 @@ pub(super) struct Reader<'c, S> {
     waiting_since: Option<Instant>,
     pace: Pace,
     first: bool,
+    /// An empty line stood in front of this request already.
+    let_pass: bool,
 }
 
 /// How fast a body comes: only the time counts in which the client is waited for.
@@ -115,6 +117,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Reader<'c, S> {
             waiting_since: None,
             pace: Pace::default(),
             first: true,
+            let_pass: false,
         }
     }
 
@@ -152,8 +155,10 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Reader<'c, S> {
             }
         }
         // One empty line in front of a request is let pass (RFC 9112 §2.2).
-        let fresh = !self.scan.has_first_line();
+        let fresh = !self.scan.has_first_line() && !self.let_pass;
         if fresh && self.unused().starts_with(b"\r\n") {
+            // One for each request, however they come: any number would keep a silent connection alive.
+            self.let_pass = true;
             self.skip(2);
             self.scan = HeadEnd::default();
         }
@@ -161,7 +166,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Reader<'c, S> {
         match self.scan.find(bytes).map_err(NoHead::Flawed)? {
             Some(length) if length > 2 && length <= REQUEST_HEAD => {
                 let head = RequestHead::parse(&bytes[..length]).map_err(NoHead::Flawed)?;
-                (self.scan, self.first) = (HeadEnd::default(), false);
+                (self.scan, self.first, self.let_pass) = (HeadEnd::default(), false, false);
                 self.skip(length);
                 self.begin_body(&head);
                 Ok(Some(head))
