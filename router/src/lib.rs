@@ -16,6 +16,7 @@ mod drain;
 mod explain;
 mod freshness;
 mod http1;
+mod inbox;
 mod listener;
 mod observe;
 mod passwords;

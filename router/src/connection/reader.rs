@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
-use tokio_util::io::poll_read_buf;
 
 use crate::alarm::Alarm;
 use crate::body::{BodyFault, ClientBody};
 use crate::buffer::{self, Buffer};
 use crate::http1::{ChunkDecoder, Flaw, Framing, HeadEnd, REQUEST_HEAD, RequestHead};
+use crate::inbox::Inbox;
 
 /// How long a client may keep us waiting.
 #[derive(Debug, Clone, Copy)]
@@ -44,9 +44,7 @@ pub(super) enum NoHead {
 /// The reading side of a connection.
 pub(super) struct Reader<'c, S> {
     io: &'c RefCell<S>,
-    buffer: Buffer,
-    /// Where the unused bytes begin.
-    start: usize,
+    inbox: Inbox,
     scan: HeadEnd,
     body: Body,
     /// How the body failed; nothing behind it can be told from it.
@@ -105,8 +103,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Reader<'c, S> {
     pub(super) fn new(io: &'c RefCell<S>, clocks: Clocks) -> Self {
         Self {
             io,
-            buffer: Buffer::default(),
-            start: 0,
+            inbox: Inbox::default(),
             scan: HeadEnd::default(),
             body: Body::Over,
             fault: None,
@@ -128,7 +125,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Reader<'c, S> {
                 self.waiting_since = None;
                 return Poll::Ready(found);
             }
-            match self.poll_more(context, false) {
+            match self.poll_more(context, buffer::MEDIUM) {
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Err(NoHead::Ended)),
                 // The clock of a head begins with its first byte.
                 Poll::Ready(Ok(came)) if came == self.unused().len() => self.waiting_since = None,
@@ -162,7 +159,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Reader<'c, S> {
             self.skip(2);
             self.scan = HeadEnd::default();
         }
-        let bytes = &self.buffer[self.start..];
+        let bytes = self.inbox.unused();
         match self.scan.find(bytes).map_err(NoHead::Flawed)? {
             Some(length) if length > 2 && length <= REQUEST_HEAD => {
                 let head = RequestHead::parse(&bytes[..length]).map_err(NoHead::Flawed)?;
@@ -238,8 +235,8 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Reader<'c, S> {
         let mut left = LINGER_BYTES;
         std::future::poll_fn(|context| {
             loop {
-                self.start = self.buffer.len();
-                match self.poll_more(context, false) {
+                self.inbox = Inbox::default();
+                match self.poll_more(context, buffer::MEDIUM) {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
                     Poll::Ready(Ok(came)) => match left.checked_sub(came) {
                         Some(rest) => left = rest,
@@ -253,36 +250,20 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Reader<'c, S> {
     }
 
     /// What was read beyond the last request, when the connection goes over to another protocol.
-    pub(super) fn into_unused(mut self) -> Buffer {
-        self.buffer.drain(..self.start);
-        self.buffer
+    pub(super) fn into_unused(self) -> Buffer {
+        self.inbox.into_unused()
     }
 
     fn unused(&self) -> &[u8] {
-        &self.buffer[self.start..]
+        self.inbox.unused()
     }
 
     fn skip(&mut self, bytes: usize) {
-        self.start += bytes;
-        if self.start == self.buffer.len() {
-            self.buffer.clear();
-            self.start = 0;
-        }
+        self.inbox.skip(bytes);
     }
 
-    /// Reads once. While nothing comes and nothing is kept, no memory is held.
-    fn poll_more(&mut self, context: &mut Context<'_>, long: bool) -> Poll<std::io::Result<usize>> {
-        if self.buffer.is_empty() && self.buffer.capacity() < if long { buffer::LARGE } else { 1 } {
-            self.buffer = if long { Buffer::large() } else { Buffer::medium() };
-        } else if self.start > 0 {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-        }
-        let read = poll_read_buf(Pin::new(&mut *self.io.borrow_mut()), context, &mut *self.buffer);
-        if self.buffer.is_empty() {
-            self.buffer = Buffer::default();
-        }
-        read
+    fn poll_more(&mut self, context: &mut Context<'_>, most: usize) -> Poll<std::io::Result<usize>> {
+        self.inbox.poll_more(&mut *self.io.borrow_mut(), context, most)
     }
 
     /// Looks at the body's framing in front of the unused bytes. Says whether data is there, or the body is over.
@@ -290,12 +271,12 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Reader<'c, S> {
         match &mut self.body {
             Body::Over => Ok(true),
             Body::Length(left) => {
-                let there = self.buffer.len() - self.start;
+                let there = self.inbox.unused().len();
                 self.ready = usize::try_from(*left).unwrap_or(usize::MAX).min(there);
                 Ok(self.ready > 0)
             }
             Body::Chunked(decoder) => {
-                let decoded = decoder.decode(&self.buffer[self.start..]).map_err(BodyFault::Flawed)?;
+                let decoded = decoder.decode(self.inbox.unused()).map_err(BodyFault::Flawed)?;
                 let done = decoder.is_done();
                 self.skip(decoded.framing);
                 self.ready = decoded.data;
@@ -343,7 +324,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientBody for Reader<'_, S> {
     }
 
     fn piece(&self) -> &[u8] {
-        &self.buffer[self.start..self.start + self.ready]
+        &self.inbox.unused()[..self.ready]
     }
 
     fn consume(&mut self, bytes: usize) {
@@ -364,7 +345,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientBody for Reader<'_, S> {
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // Requests may wait behind this one; more than that is not read before its turn.
         while self.body_is_over() && self.unused().len() < AHEAD {
-            match ready!(self.poll_more(context, false)) {
+            match ready!(self.poll_more(context, buffer::MEDIUM)) {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return Poll::Ready(()),
             }
@@ -382,8 +363,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<'_, S> {
             if !self.invitation.is_empty() {
                 ready!(self.poll_invite(context));
             }
-            let long = matches!(self.body, Body::Length(left) if left > LONG);
-            match self.poll_more(context, long) {
+            let most =
+                if matches!(self.body, Body::Length(left) if left > LONG) { buffer::LARGE } else { buffer::MEDIUM };
+            match self.poll_more(context, most) {
                 Poll::Ready(Ok(bytes @ 1..)) => self.pace.came(bytes, &mut self.waiting_since),
                 Poll::Ready(_) => return Poll::Ready(Err(BodyFault::ClientClosed)),
                 Poll::Pending => {

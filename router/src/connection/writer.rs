@@ -19,7 +19,7 @@ use crate::alarm::Alarm;
 use crate::body::ClientBody;
 use crate::buffer::Buffer;
 use crate::digits;
-use crate::http1::{Framing, LAST_CHUNK, ResponseHead, Version, chunk_head, content_length};
+use crate::http1::{Framing, LAST_CHUNK, ResponseHead, Version, content_length, write_chunk, write_field};
 use crate::observe::Exchange;
 use crate::reject::{Local, Reason};
 use crate::stage::identify::RequestId;
@@ -218,10 +218,7 @@ impl<'c, S: AsyncWrite + Abort + Unpin> Writer<'c, S> {
         }
         let bytes = piece.len().min(CHUNK);
         if framing == Framing::Chunked {
-            let (text, length) = chunk_head(bytes);
-            self.out.extend_from_slice(&text[..length]);
-            self.out.extend_from_slice(&piece[..bytes]);
-            self.out.extend_from_slice(b"\r\n");
+            write_chunk(&mut self.out, &piece[..bytes]);
         } else {
             self.out.extend_from_slice(&piece[..bytes]);
         }
@@ -297,7 +294,7 @@ impl<'c, S: AsyncWrite + Abort + Unpin> Writer<'c, S> {
     }
 
     fn field(&mut self, name: &[u8], value: &[u8]) {
-        field(&mut self.out, name, value);
+        write_field(&mut self.out, name, value);
     }
 
     fn finish_head(&mut self, framing: Framing, terms: Terms) {
@@ -327,11 +324,4 @@ impl<'c, S: AsyncWrite + Abort + Unpin> Writer<'c, S> {
         let end: &[u8] = if terms.ending { b"connection: close\r\n\r\n" } else { b"\r\n" };
         self.out.extend_from_slice(end);
     }
-}
-
-fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }

@@ -147,8 +147,16 @@ impl ChunkDecoder {
     }
 }
 
+/// Writes a chunk of at least one byte.
+pub(crate) fn write_chunk(out: &mut Vec<u8>, data: &[u8]) {
+    let (text, length) = chunk_head(data.len());
+    out.extend_from_slice(&text[..length]);
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// The line in front of a chunk of `size` bytes: its text, of which the second value is the length.
-pub(crate) fn chunk_head(size: usize) -> ([u8; 18], usize) {
+fn chunk_head(size: usize) -> ([u8; 18], usize) {
     let mut text = [0; 18];
     let digits = (usize::BITS - size.leading_zeros()).div_ceil(4).max(1) as usize;
     for (place, slot) in text[..digits].iter_mut().enumerate() {

@@ -53,9 +53,7 @@ impl Fields {
         if middle + value.len() + 2 > usize::from(u16::MAX) {
             return false;
         }
-        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-            self.text.extend_from_slice(part);
-        }
+        write_field(&mut self.text, name.as_bytes(), value);
         #[allow(clippy::cast_possible_truncation, reason = "the sum of all fits")]
         self.list.push(Field {
             name: start as u16,
@@ -151,4 +149,11 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Fields {
 pub(crate) fn text(value: &[u8]) -> Option<&str> {
     let plain = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
     plain.then(|| std::str::from_utf8(value).ok()).flatten()
+}
+
+/// Writes a field as a line.
+pub(crate) fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    for part in [name, b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
 }

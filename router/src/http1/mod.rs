@@ -15,8 +15,8 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use chunked::{ChunkDecoder, LAST_CHUNK, chunk_head};
-pub(crate) use fields::{Fields, text};
+pub(crate) use chunked::{ChunkDecoder, LAST_CHUNK, write_chunk};
+pub(crate) use fields::{Fields, text, write_field};
 pub(crate) use flaw::Flaw;
 pub(crate) use framing::{Framing, content_length};
 pub(crate) use head::HeadEnd;

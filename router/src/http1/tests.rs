@@ -119,9 +119,10 @@ fn chunks_are_read_the_same_however_they_come() {
 
 #[test]
 fn the_line_of_a_chunk_is_its_size() {
-    for size in [1, 9, 10, 15, 16, 255, 256, 65_535, 65_536, usize::MAX] {
-        let (text, length) = chunk_head(size);
-        assert_eq!(text[..length], *format!("{size:x}\r\n").as_bytes());
+    for size in [1, 9, 10, 15, 16, 255, 256, 65_535, 65_536] {
+        let mut text = Vec::new();
+        write_chunk(&mut text, &vec![b'x'; size]);
+        assert_eq!(text, format!("{size:x}\r\n{}\r\n", "x".repeat(size)).as_bytes());
     }
 }
 
@@ -149,10 +150,7 @@ proptest! {
     ) {
         let mut text = Vec::new();
         for part in &parts {
-            let (line, length) = chunk_head(part.len());
-            text.extend_from_slice(&line[..length]);
-            text.extend_from_slice(part);
-            text.extend_from_slice(b"\r\n");
+            write_chunk(&mut text, part);
         }
         text.extend_from_slice(LAST_CHUNK);
         prop_assert_eq!(unchunked(&text, piece), Ok((parts.concat(), 0)));

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::identify::{REQUEST_ID, Request, RequestId};
 use crate::buffer::Buffer;
 use crate::digits;
-use crate::http1::{Fields, Framing, Outbound, ResponseHead, Version};
+use crate::http1::{Fields, Framing, Outbound, ResponseHead, Version, write_field};
 use crate::snapshot::{ClaimPath, PathPart, PathPlan, RoutePlan, Target};
 
 /// What the router writes of its own into a request's head, or about.
@@ -49,7 +49,7 @@ pub(crate) fn request(
             || is_named(name, named.iter().copied());
         !taken_off
     });
-    field(&mut out, REQUEST_ID.as_bytes(), id.as_str().as_bytes());
+    write_field(&mut out, REQUEST_ID.as_bytes(), id.as_str().as_bytes());
     out.extend_from_slice(b"x-forwarded-for: ");
     if let Some(vouched) = vouched {
         out.extend_from_slice(vouched.as_bytes());
@@ -65,7 +65,7 @@ pub(crate) fn request(
     out.extend_from_slice(b"\r\n");
     for (name, path) in &route.identity_headers {
         if let Some(value) = claim(path) {
-            field(&mut out, name.as_str().as_bytes(), value.as_bytes());
+            write_field(&mut out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
     if upgrade {
@@ -109,7 +109,7 @@ pub(crate) fn response(head: &ResponseHead, id: &RequestId, out: &mut Vec<u8>, m
         }
         passes
     });
-    field(out, REQUEST_ID.as_bytes(), id.as_str().as_bytes());
+    write_field(out, REQUEST_ID.as_bytes(), id.as_str().as_bytes());
 }
 
 /// The same for a protocol that does not write lines.
@@ -134,13 +134,6 @@ fn passes_down(name: &[u8]) -> bool {
         _ => false,
     };
     !router_s_own && !is_hop_by_hop(name)
-}
-
-fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 fn is_named<'n>(name: &[u8], mut names: impl Iterator<Item = &'n str>) -> bool {

@@ -1,13 +1,15 @@
 //! When waiting ends.
 //!
-//! Owns the arithmetic of an exchange's timeouts. Instants are arguments; nothing here looks at a clock. Must never
-//! know what is waited for.
+//! Owns the arithmetic of an exchange's timeouts, on instants that are arguments; only the wait for an answer looks at
+//! a clock. Must never know what is waited for.
 
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::body::UpstreamFault;
+use crate::alarm::Alarm;
 use crate::reject::{Reason, Rejection};
 use crate::snapshot::Timeouts;
 
@@ -37,14 +39,26 @@ impl Deadlines {
         self.bounded(after(now, self.timeouts.connect))
     }
 
+    /// Ready with the reason once an answer is no longer worth waiting for.
+    pub(super) fn poll_over(&self, waiting: Waiting, alarm: &mut Alarm, context: &mut Context<'_>) -> Poll<Rejection> {
+        let mut due = self.look_again(waiting.moved);
+        loop {
+            ready!(alarm.poll(due, context));
+            match self.answer(waiting, Instant::now()) {
+                Ok(again) => due = again,
+                Err(rejection) => return Poll::Ready(rejection),
+            }
+        }
+    }
+
     /// When to look again whether an answer is still worth waiting for. Nothing can become due before: whatever
     /// moves from now on gets at least this long.
-    pub(super) fn look_again(&self, now: Instant) -> Instant {
+    fn look_again(&self, now: Instant) -> Instant {
         self.bounded(after(now, self.timeouts.first_byte.min(self.timeouts.idle)))
     }
 
     /// Whether to go on waiting for an answer, and until when at most before looking again.
-    pub(super) fn answer(&self, waiting: Waiting, now: Instant) -> Result<Instant, Rejection> {
+    fn answer(&self, waiting: Waiting, now: Instant) -> Result<Instant, Rejection> {
         self.check_total(now)?;
         let (patience, reason, words) = if waiting.for_client {
             (self.timeouts.idle, Reason::BodyTooSlow, "no byte of the client's body")

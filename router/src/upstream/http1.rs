@@ -12,7 +12,6 @@ use http::{Method, StatusCode};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Instant;
-use tokio_util::io::poll_read_buf;
 
 use super::connect::Stream;
 use super::limits;
@@ -20,13 +19,13 @@ use super::tls;
 use crate::alarm::Alarm;
 use crate::buffer::{self, Buffer};
 use crate::http1::{ChunkDecoder, Flaw, Framing, HeadEnd, RESPONSE_HEAD, ResponseHead};
+use crate::inbox::Inbox;
 use crate::reject::{Reason, Rejection};
 
 /// One connection to a destination. Dropping it closes the socket, whatever is under way.
 pub(super) struct Connection {
     pub(super) stream: Stream,
-    buffer: Buffer,
-    start: usize,
+    inbox: Inbox,
     scan: HeadEnd,
     interim: u32,
     peer: IpAddr,
@@ -55,8 +54,7 @@ impl Connection {
         Self {
             peer: stream.peer(),
             stream,
-            buffer: Buffer::default(),
-            start: 0,
+            inbox: Inbox::default(),
             scan: HeadEnd::default(),
             interim: 0,
             too_old_at: Instant::now() + age,
@@ -92,7 +90,7 @@ impl Connection {
 
     /// Nothing of the exchange before may be left.
     pub(super) fn is_clean(&self) -> bool {
-        self.start == self.buffer.len()
+        self.inbox.is_empty()
     }
 
     /// Whether a byte of an answer is there, be it an interim one.
@@ -102,8 +100,8 @@ impl Connection {
 
     /// Makes ready for the next exchange, and keeps no memory until then.
     pub(super) fn rest(&mut self) {
-        self.buffer = Buffer::default();
-        (self.start, self.interim) = (0, 0);
+        self.inbox = Inbox::default();
+        self.interim = 0;
     }
 
     /// The head of the answer to a request with `method`, reading at most so much at once. Interim answers are let
@@ -115,7 +113,7 @@ impl Connection {
         most: usize,
     ) -> Poll<Result<ResponseHead, ReadFault>> {
         loop {
-            let bytes = &self.buffer[self.start..];
+            let bytes = self.inbox.unused();
             match self.scan.find(bytes).map_err(ReadFault::Flawed)? {
                 Some(length) if length <= RESPONSE_HEAD => {
                     let head = ResponseHead::parse(&bytes[..length], method).map_err(ReadFault::Flawed)?;
@@ -143,38 +141,23 @@ impl Connection {
 
     /// The bytes that are there.
     pub(super) fn unused(&self) -> &[u8] {
-        &self.buffer[self.start..]
+        self.inbox.unused()
     }
 
     /// Lets go of bytes.
     pub(super) fn skip(&mut self, bytes: usize) {
-        self.start += bytes;
-        if self.start == self.buffer.len() {
-            // What is read next may be of another size, or a long time off.
-            (self.buffer, self.start) = (Buffer::default(), 0);
-        }
+        self.inbox.skip(bytes);
     }
 
     /// Reads once, at most so much: zero at the end. While nothing comes and nothing is kept, no memory is held.
     pub(super) fn poll_more(&mut self, context: &mut Context<'_>, most: usize) -> Poll<std::io::Result<usize>> {
-        if self.buffer.is_empty() {
-            self.buffer = Buffer::for_reading(most);
-        } else if self.start > 0 {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-        }
-        let read = poll_read_buf(Pin::new(&mut self.stream), context, &mut *self.buffer);
-        if self.buffer.is_empty() {
-            self.buffer = Buffer::default();
-        }
-        read
+        self.inbox.poll_more(&mut self.stream, context, most)
     }
 
     /// The stream, and what came over it beyond the head, when it goes over to another protocol.
     pub(super) fn into_parts(self) -> (Stream, Buffer) {
-        let Self { stream, mut buffer, start, .. } = self;
-        buffer.drain(..start);
-        (stream, buffer)
+        let Self { stream, inbox, .. } = self;
+        (stream, inbox.into_unused())
     }
 }
 

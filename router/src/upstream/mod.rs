@@ -23,7 +23,7 @@ use std::collections::HashSet;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -291,15 +291,10 @@ fn poll_answer<B: ClientBody>(
     if upload.poll_gone(context).is_ready() {
         return never(Rejection::new(Reason::ClientClosed, "before the answer"));
     }
-    let mut due = deadlines.look_again(upload.moved());
-    loop {
-        ready!(connection.alarm.poll(due, context));
-        let waiting = Waiting { moved: upload.moved(), for_client: upload.waits_for_client() };
-        match deadlines.answer(waiting, Instant::now()) {
-            Ok(again) => due = again,
-            Err(rejection) => return never(rejection),
-        }
-    }
+    let waiting = Waiting { moved: upload.moved(), for_client: upload.waits_for_client() };
+    deadlines
+        .poll_over(waiting, &mut connection.alarm, context)
+        .map(|rejection| Err(Failure { rejection, lost: false }))
 }
 
 /// A method whose repetition means the same (RFC 9110 §9.2.2).

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::body::{BodyFault, ClientBody};
 use crate::buffer::Buffer;
-use crate::http1::{Framing, LAST_CHUNK, chunk_head};
+use crate::http1::{Framing, LAST_CHUNK, write_chunk};
 
 /// A request that is being sent over HTTP/1.
 pub(super) struct Upload<B> {
@@ -170,10 +170,7 @@ impl<B: ClientBody> Upload<B> {
             (Framing::Length(_), false) => return Err(SendFault::Client(BodyFault::ClientClosed)),
             (_, true) => {
                 let bytes = self.body.piece().len().min(CHUNK);
-                let (text, length) = chunk_head(bytes);
-                self.out.extend_from_slice(&text[..length]);
-                self.out.extend_from_slice(&self.body.piece()[..bytes]);
-                self.out.extend_from_slice(b"\r\n");
+                write_chunk(&mut self.out, &self.body.piece()[..bytes]);
                 self.body.consume(bytes);
             }
             (_, false) => {

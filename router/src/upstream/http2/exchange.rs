@@ -6,7 +6,7 @@
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use h2::RecvStream;
 use h2::client::ResponseFuture;
@@ -221,14 +221,9 @@ impl Pending {
         if upload.poll_gone(context).is_ready() {
             return never(Rejection::new(Reason::ClientClosed, "before the answer"));
         }
-        let mut due = deadlines.look_again(upload.moved());
-        loop {
-            ready!(self.alarm.poll(due, context));
-            let waiting = Waiting { moved: upload.moved(), for_client: upload.waits_for_client() };
-            match deadlines.answer(waiting, Instant::now()) {
-                Ok(again) => due = again,
-                Err(rejection) => return never(rejection),
-            }
-        }
+        let waiting = Waiting { moved: upload.moved(), for_client: upload.waits_for_client() };
+        deadlines
+            .poll_over(waiting, &mut self.alarm, context)
+            .map(|rejection| Err(Failure { rejection, done: Done::Whatever, lost: false }))
     }
 }

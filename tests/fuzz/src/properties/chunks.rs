@@ -1,7 +1,7 @@
 //! Bodies in chunks: the same data, the same end and the same flaw however they come, and what is written is read.
 
 use super::{against_hyper, against_oracle, ends, ways_to_cut};
-use crate::http1::{ChunkDecoder, Flaw, LAST_CHUNK, chunk_head};
+use crate::http1::{ChunkDecoder, Flaw, LAST_CHUNK, write_chunk};
 
 /// What a chunked body came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,10 +103,7 @@ pub(super) fn encode(data: &[u8], lengths: &[usize]) -> Vec<u8> {
     let mut start = 0;
     for end in ends(data.len(), lengths) {
         if end > start {
-            let (head, length) = chunk_head(end - start);
-            text.extend_from_slice(&head[..length]);
-            text.extend_from_slice(&data[start..end]);
-            text.extend_from_slice(b"\r\n");
+            write_chunk(&mut text, &data[start..end]);
         }
         start = end;
     }
