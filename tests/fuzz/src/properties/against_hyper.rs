@@ -218,7 +218,11 @@ struct Wire {
 }
 
 impl Read for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, mut to: ReadBufCursor<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        mut to: ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
         let rest = &self.bytes[self.at..];
         let length = rest.len().min(to.remaining());
         if length == 0 {

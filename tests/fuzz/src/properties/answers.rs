@@ -2,9 +2,9 @@
 
 use http::Method;
 
+use super::against_oracle;
 use super::chunks::{Body, End, decode};
 use super::requests::{end_of_head, is_plain_fields};
-use super::against_oracle;
 use crate::http1::{Flaw, Framing, RESPONSE_HEAD, ResponseHead};
 
 /// What an answer says, with the body that the codec sees behind it.

@@ -3,10 +3,10 @@
 
 use fastrand::Rng;
 
-const METHODS: [&str; 12] = [
-    "GET", "GET", "POST", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH", "get", "CONNECT", "X-LONG-METHOD-NAME",
-];
-const ODD_METHODS: [&str; 7] = ["", "G ET", "G\tET", "GET\0", "G(T", "METHOD-OF-MORE-THAN-THIRTY-TWO-CHARACTERS", "\r\nGET"];
+const METHODS: [&str; 12] =
+    ["GET", "GET", "POST", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH", "get", "CONNECT", "X-LONG-METHOD-NAME"];
+const ODD_METHODS: [&str; 7] =
+    ["", "G ET", "G\tET", "GET\0", "G(T", "METHOD-OF-MORE-THAN-THIRTY-TWO-CHARACTERS", "\r\nGET"];
 const TARGETS: [&str; 10] =
     ["/", "/a", "/a/b?c=d", "/%2e%2e/a", "/a//b", "/a;b=c", "/a?b=/../c", "/a%20b", "http://a.example/b", "/a?%"];
 const ODD_TARGETS: [&str; 22] = [
@@ -21,14 +21,13 @@ const NAMES: [&str; 14] = [
     "accept", "X-A", "x-a", "cookie", "connection", "te", "expect", "upgrade", "trailer", "x_a", "x.a", "user-agent",
     "keep-alive", "!#$%&'*+-.^_`|~",
 ];
-const ODD_NAMES: [&str; 12] =
-    ["", " x", "x ", "x\t", "x y", "x(y)", "x\0", "x\r", "\u{e9}", "x\n", "host", "x:y"];
+const ODD_NAMES: [&str; 12] = ["", " x", "x ", "x\t", "x y", "x(y)", "x\0", "x\r", "\u{e9}", "x\n", "host", "x:y"];
 const VALUES: [&str; 12] =
     ["", "1", "a b", "a,b", "trailers", "100-continue", "close", "keep-alive", "h2c", "\t a \t", "\u{e9}", "\"a\""];
 const ODD_VALUES: [&str; 8] = ["\0", "a\0b", "a\rb", "a\nb", "a\r\n b", "\u{7f}", "\u{1}", "a\r\n\tb"];
 const LENGTHS: [&str; 23] = [
-    "0", "00", "05", "+5", "-5", "5,5", "5, 5", "5,6", "0x5", " 5", "5 ", "", "5;", "5a", "18446744073709551613", "18446744073709551615",
-    "18446744073709551616", "9223372036854775808", "1", "6", "100", "5\t", "\u{b}5",
+    "0", "00", "05", "+5", "-5", "5,5", "5, 5", "5,6", "0x5", " 5", "5 ", "", "5;", "5a", "18446744073709551613",
+    "18446744073709551615", "18446744073709551616", "9223372036854775808", "1", "6", "100", "5\t", "\u{b}5",
 ];
 const CODINGS: [&str; 18] = [
     "chunked", "Chunked", "CHUNKED", "gzip, chunked", "chunked, gzip", "chunked, chunked", "identity", "", "x",
@@ -128,7 +127,12 @@ fn field(text: &mut String, rng: &mut Rng, odd: &mut Oddness) {
 }
 
 fn length(text: &mut String, rng: &mut Rng, odd: &mut Oddness, size: usize) {
-    let name = odd.pick(rng, 16, &["content-length", "Content-Length"], &["content_length", "content-length ", "content-lengt"]);
+    let name = odd.pick(
+        rng,
+        16,
+        &["content-length", "Content-Length"],
+        &["content_length", "content-length ", "content-lengt"],
+    );
     let right = size.to_string();
     let value = odd.pick(rng, 3, &[&right], &LENGTHS);
     let end = odd.end(rng);
@@ -150,6 +154,9 @@ fn data(rng: &mut Rng, size: usize) -> String {
 }
 
 fn chunks(text: &mut String, rng: &mut Rng, odd: &mut Oddness) {
+    if odd.takes(rng, 32) {
+        *text += &format!("1;{}\r\na\r\n", "x".repeat(rng.usize(240..300)));
+    }
     for _ in 0..rng.usize(..4) {
         let size = 1 + rng.usize(..20);
         let right = match rng.u8(..3) {
@@ -167,6 +174,9 @@ fn chunks(text: &mut String, rng: &mut Rng, odd: &mut Oddness) {
     *text += &format!("{last}{end}");
     if rng.u8(..5) == 0 {
         field(text, rng, odd);
+    }
+    if odd.takes(rng, 32) {
+        *text += &"x: 1\r\n".repeat(rng.usize(60..70));
     }
     *text += odd.end(rng);
 }

@@ -70,7 +70,7 @@ pub(super) fn check(data: &[u8]) {
     if let Ok(Some(end)) = found
         && end <= REQUEST_HEAD
     {
-        let (head, again) = (RequestHead::parse(&data[..end]), RequestHead::parse(&data[..end].to_vec()));
+        let (head, again) = (RequestHead::parse(&data[..end]), RequestHead::parse(&data[..end]));
         let (parts, again) = (head.as_ref().map(Parts::of), again.as_ref().map(Parts::of));
         assert_eq!(parts, again, "two readings of the same bytes");
         if let Ok(parts) = &parts {
@@ -178,7 +178,8 @@ fn survives_writing(parts: &Parts) {
     let sent = Outbound::new(head, parts.method.clone()).framed(parts.framing);
     let sent = RequestHead::parse(&sent).map(|head| Parts::of(&head)).expect("what the router writes");
     assert_eq!(sent.framing, parts.framing, "framed otherwise when sent");
-    let others = |parts: &Parts| parts.fields.iter().filter(|(name, _)| !says_framing(name)).cloned().collect::<Vec<_>>();
+    let others =
+        |parts: &Parts| parts.fields.iter().filter(|(name, _)| !says_framing(name)).cloned().collect::<Vec<_>>();
     assert_eq!(others(&sent), others(parts), "other fields when sent");
     let plain = parts.authority.is_none() && parts.fields.iter().all(|(name, _)| name.is_ascii());
     if plain {
