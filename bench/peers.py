@@ -142,6 +142,7 @@ workers = 1
 allow_loopback_destinations = true
 [limits]
 connections = {CONNECTIONS}
+connections_per_address = 0
 idle = "{IDLE_SECONDS}s"
 [shutdown]
 lame_duck = "0s"
@@ -172,6 +173,9 @@ key_file = "{site.material.path("leaf.key")}"
 
 class Nginx(Peer):
     name = "nginx"
+    # Its defaults would write bodies of 16 KB and answers of 100 KB into files.
+    buffers = ("client_body_buffer_size 64k; proxy_buffer_size 16k; proxy_buffers 8 32k; "
+               "proxy_busy_buffers_size 64k; proxy_max_temp_file_size 0;")
 
     def lacks(self, workload):
         return "no token checks without its commercial edition" if workload.gateway else None
@@ -199,12 +203,7 @@ http {{
   client_header_timeout 10s;
   client_body_timeout 30s;
   client_max_body_size 10m;
-  # Its defaults would write bodies of 16 KB and answers of 100 KB into files.
-  client_body_buffer_size 64k;
-  proxy_buffer_size 16k;
-  proxy_buffers 8 32k;
-  proxy_busy_buffers_size 64k;
-  proxy_max_temp_file_size 0;
+  {self.buffers}
   tcp_nodelay on;
   proxy_http_version 1.1;
   proxy_connect_timeout 2s;
@@ -262,6 +261,19 @@ def open_files():
 
 
 # ---- HAProxy -------------------------------------------------------------------------------------------------------
+
+
+AS_NGINX = "the same as nginx"
+
+
+class NginxAsItComes(Nginx):
+    """The same with the buffers that it has when nobody sets them, for the workloads where they count."""
+
+    name = "nginx-stock"
+    buffers = ""
+
+    def lacks(self, workload):
+        return None if workload.name in ("post-16k", "get-100k", "get-10m") else AS_NGINX
 
 
 class HaProxy(Peer):
@@ -349,4 +361,4 @@ class Envoy(Peer):
                 "--disable-hot-restart", "--base-id", str(os.getpid())]
 
 
-KINDS = (Nginx, HaProxy, Postern, Envoy)
+KINDS = (Nginx, NginxAsItComes, HaProxy, Postern, Envoy)

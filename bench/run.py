@@ -55,7 +55,7 @@ def measure(options, folder):
     stuff = material.Material(folder / "material", found)
     stuff.make()
     loads = probes.Loads(found, stuff)
-    kinds = [kind for kind in peers.KINDS if kind.name in options.peers and found.has(kind.name)]
+    kinds = [kind for kind in peers.KINDS if kind.name in options.peers and found.has(kind.name.partition("-")[0])]
     results = {
         "made": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": report.machine(),
@@ -148,7 +148,7 @@ def arguments():
     parser.add_argument("--syncer", type=pathlib.Path, metavar="FILE",
                         help="the syncer that goes with it (POSTERN_BENCH_SYNCER; beside the router)")
     parser.add_argument("--only", metavar="NAMES", help="these workloads, with commas between")
-    parser.add_argument("--peers", metavar="NAMES", default="nginx,haproxy,postern,envoy",
+    parser.add_argument("--peers", metavar="NAMES", default="nginx,nginx-stock,haproxy,postern,envoy",
                         help="these proxies (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each proxy (%(default)s)")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long a turn loads (%(default)s)")
@@ -161,7 +161,7 @@ def arguments():
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds, options.idle = 2, 1.0, 2000
-        options.peers = "nginx,haproxy,postern"
+        options.peers = "nginx,nginx-stock,haproxy,postern"
     options.syncer = options.syncer or pathlib.Path(
         os.environ.get("POSTERN_BENCH_SYNCER", pathlib.Path(options.postern).parent / "postern-syncer"))
     options.peers = options.peers.split(",")

@@ -196,14 +196,24 @@ def wait_until_ready(children, ports):
         check_alive(children)
         try:
             with opener.open(f"http://127.0.0.1:{ports['router_admin']}/readyz", timeout=2) as response:
-                if response.status == 200:
+                if response.status == 200 and all(listens(ports[name]) for name in SAMPLE_PORTS):
                     return
+                answer = "the sample destinations do not listen"
         except urllib.error.HTTPError as error:
             answer = error.read(2000).decode("utf-8", "replace").strip()
         except OSError as error:
             answer = str(error)
         time.sleep(0.1)
     raise Problem(f"the router was not ready within 30 s: {answer}\n{tails('syncer', 'router')}")
+
+
+def listens(port):
+    """The router is ready with its routes, whether or not anybody answers behind them."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def watch(children):

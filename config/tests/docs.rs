@@ -116,6 +116,7 @@ fn kind(field: &Value, named: &mut Vec<String>) -> String {
         Some("object") => format!("mapping to {}", kind(&field["additionalProperties"], named)),
         Some("string") => "text".to_owned(),
         Some("integer") => "number".to_owned(),
+        Some("boolean") => "`true` or `false`".to_owned(),
         other => panic!("a kind without a word: {other:?}"),
     }
 }

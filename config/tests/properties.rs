@@ -60,9 +60,9 @@ fn policies() -> impl Strategy<Value = PolicySet> {
         prop::option::weighted(0.2, headers),
         (periods(), periods(), periods(), periods()),
         prop::option::weighted(0.3, 0..9_u64),
-        path,
+        (path, prop::option::weighted(0.2, any::<bool>())),
     )
-        .prop_map(|(authentication, scopes, headers, (connect, first_byte, idle, total), max, path)| PolicySet {
+        .prop_map(|(authentication, scopes, headers, (connect, first_byte, idle, total), max, more)| PolicySet {
             authentication,
             authorization: scopes
                 .map(|scopes| Authorization { scopes: scopes.into_iter().map(str::to_owned).collect() }),
@@ -70,7 +70,8 @@ fn policies() -> impl Strategy<Value = PolicySet> {
                 .map(|headers| headers.into_iter().map(|name| (name, "sub".to_owned())).collect::<IndexMap<_, _>>()),
             timeouts: RouteTimeouts { connect, first_byte, idle, total },
             body: BodyPolicy { max: max.map(ByteSize::new) },
-            path,
+            path: more.0,
+            websocket: more.1,
         })
 }
 

@@ -12,6 +12,9 @@ use crate::reject::{Reason, Rejection};
 
 /// A client's body, wherever it comes from.
 pub(crate) trait ClientBody {
+    /// Whether many of them share a connection, so that little may be read ahead for each.
+    const SHARES: bool = false;
+
     /// Ready once there is a [piece](Self::piece), or with `false` at the end.
     ///
     /// # Errors
@@ -27,6 +30,9 @@ pub(crate) trait ClientBody {
     /// Ready when the client is no longer there to be answered. Asked only when the body is over.
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
+    /// An answer is on its way: from now on the body may be silent for as long as the exchange is not.
+    fn be_patient(&mut self) {}
+
     /// Trailers behind a body that is over, where the protocol has any that may go on.
     fn trailers(&mut self) -> Option<http::HeaderMap> {
         None
@@ -34,6 +40,8 @@ pub(crate) trait ClientBody {
 }
 
 impl<B: ClientBody> ClientBody for &mut B {
+    const SHARES: bool = B::SHARES;
+
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, BodyFault>> {
         (**self).poll_piece(context)
     }
@@ -48,6 +56,10 @@ impl<B: ClientBody> ClientBody for &mut B {
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
         (**self).poll_gone(context)
+    }
+
+    fn be_patient(&mut self) {
+        (**self).be_patient();
     }
 
     fn trailers(&mut self) -> Option<http::HeaderMap> {
@@ -105,6 +117,8 @@ impl<B: ClientBody> Metered<B> {
 }
 
 impl<B: ClientBody> ClientBody for Metered<B> {
+    const SHARES: bool = B::SHARES;
+
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, BodyFault>> {
         let polled = self.inner.poll_piece(context);
         match polled {
@@ -129,6 +143,10 @@ impl<B: ClientBody> ClientBody for Metered<B> {
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.inner.poll_gone(context)
+    }
+
+    fn be_patient(&mut self) {
+        self.inner.be_patient();
     }
 
     fn trailers(&mut self) -> Option<http::HeaderMap> {

@@ -7,9 +7,9 @@ use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
 /// What most heads and small bodies fit into.
-const SMALL: usize = 4 * 1024;
+pub(crate) const SMALL: usize = 4 * 1024;
 /// What a socket is read into.
-const MEDIUM: usize = 32 * 1024;
+pub(crate) const MEDIUM: usize = 32 * 1024;
 /// What long bodies are read into: fewer system calls for each byte.
 pub(crate) const LARGE: usize = 256 * 1024;
 
@@ -38,6 +38,20 @@ impl Buffer {
     /// For a long body.
     pub(crate) fn large() -> Self {
         Self::of(2)
+    }
+
+    /// For what is of known length and is kept for long: none of the spare ones, which are larger.
+    pub(crate) fn exact(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
+    /// For reading at most so much, as far as there are buffers for it.
+    pub(crate) fn for_reading(bytes: usize) -> Self {
+        match bytes {
+            small if small <= SMALL => Self::small(),
+            medium if medium < LARGE => Self::medium(),
+            _ => Self::large(),
+        }
     }
 
     fn of(class: usize) -> Self {

@@ -61,6 +61,12 @@ struct Serve {
     /// An address for clients; may be given several times [default: 0.0.0.0:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<SocketAddr>,
+    /// Speak TLS on every --listen, with this certificate (PEM, the chain behind it)
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
+    /// The key of --tls-certificate (PEM, not encrypted)
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
     /// The address of health, metrics and status [default: 127.0.0.1:9901]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
@@ -180,6 +186,8 @@ impl Serve {
         };
         set("config", self.config.as_ref().map(|path| json!(path)));
         set("listen", (!self.listen.is_empty()).then(|| json!(self.listen)));
+        set("tls_certificate", self.tls_certificate.as_ref().map(|path| json!(path)));
+        set("tls_key", self.tls_key.as_ref().map(|path| json!(path)));
         set("admin", self.admin.map(|address| json!(address)));
         set("workers", self.workers.map(|workers| json!(workers)));
         set("allow_loopback_destinations", self.allow_loopback_destinations.then_some(json!(true)));

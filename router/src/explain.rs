@@ -3,8 +3,8 @@
 //! Must never decide anything itself, or send a byte anywhere.
 
 use std::net::{IpAddr, Ipv4Addr};
-
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -17,6 +17,7 @@ use crate::stage::authenticate::{Outcome, authenticate};
 use crate::stage::authorize::authorize;
 use crate::stage::find::find;
 use crate::stage::identify::{Arrival, Request, RequestId, RequestPath, Trust, identify};
+use crate::stage::upgrade::upgrade;
 
 /// A request as it is asked about.
 pub(crate) struct Asked {
@@ -132,7 +133,7 @@ pub(crate) fn explain(snapshot: &Snapshot, asked: Asked, now: i64) -> Explanatio
 fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanation) -> Result<(), Rejection> {
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let arrival = Arrival { peer, tls: asked.tls };
-    let request = identify(Rc::new(asked.head), arrival, &Trust::default(), RequestId::new(0))?;
+    let request = identify(Rc::new(asked.head), arrival, &Trust::default(), &snapshot.hosts, RequestId::new(0))?;
     explanation.step("identify", identified(&request));
 
     let mut passed = Vec::new();
@@ -146,17 +147,23 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     explanation.route = Some(route.id.to_string());
     explanation.step("match", format!("{} answers, of {}", route.id, route.owner));
 
-    let principal = match authenticate(&route.ways, request.head.fields(), request.head.query(), now)? {
-        Outcome::Proved(principal) => principal,
-        Outcome::Ask(question) => {
-            explanation.step("authenticate", "the password is taken to be right: explain does not check it".to_owned());
-            question.principal()
-        }
-    };
+    let principal =
+        match authenticate(&route.ways, request.head.fields(), request.head.query(), now, &Default::default())? {
+            Outcome::Proved(principal) => principal,
+            Outcome::Ask(question) => {
+                explanation
+                    .step("authenticate", "the password is taken to be right: explain does not check it".to_owned());
+                question.principal()
+            }
+        };
     explanation.step("authenticate", format!("{} by {}", principal.name(), principal.via()));
     let permit = authorize(route, principal)?;
     explanation.step("authorize", format!("permitted, with {} scopes demanded", permit.route().scopes.len()));
     explanation.step("limit", format!("a body of at most {} bytes", permit.route().body_max));
+
+    let route = permit.route();
+    let handshake = upgrade(&request.head, route.websocket.is_some())?;
+    explanation.step("upgrade", upgrades(route.websocket, handshake.is_some()));
 
     let targets = &permit.route().targets;
     let target = choose(targets, |_| 0);
@@ -166,7 +173,7 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     }
     let destination = &target.destination;
     explanation.destination = Some(destination.name().to_string());
-    let written = outbound(&request, peer, snapshot, &permit, target).framed(Framing::None);
+    let written = outbound(&request, peer, snapshot, &permit, target, handshake.is_some()).framed(Framing::None);
     let head = RequestHead::parse(&written)?;
     let scheme = if destination.tls().is_some() { "https" } else { "http" };
     let dialled = format!("{scheme}://{}:{}", destination.dial(), destination.port());
@@ -183,6 +190,14 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
         headers: headers.collect(),
     });
     Ok(())
+}
+
+fn upgrades(idle: Option<Duration>, asked: bool) -> String {
+    match (idle, asked) {
+        (None, _) => "no WebSocket may be opened".to_owned(),
+        (Some(idle), true) => format!("a WebSocket is asked for, which may be silent for {idle:?}"),
+        (Some(idle), false) => format!("a WebSocket may be opened and be silent for {idle:?}; none is asked for"),
+    }
 }
 
 fn identified(request: &Request) -> String {

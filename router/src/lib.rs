@@ -2,7 +2,8 @@
 //!
 //! [`Router::start`] brings it up, [`Router::stop`] ends it in peace; the commands are in [`cli`]. This is the
 //! one place that sees every module. Threads: one for each core with everything a request needs on it, one for
-//! watching and compiling, one for the admin listener, a few for passwords, one for the access log.
+//! watching and compiling, one for certificates where there are any, one for the admin listener, a few for
+//! passwords, one for the access log.
 
 mod admin;
 mod alarm;
@@ -28,7 +29,9 @@ mod services;
 pub mod settings;
 mod snapshot;
 mod stage;
+mod tunnels;
 mod upstream;
+mod websocket;
 
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -42,7 +45,11 @@ use postern_config::merged::FileKey;
 use tokio::runtime::LocalRuntime;
 
 use crate::drain::{Drain, Phase};
-use crate::observe::{LogBuffer, LogWriter, Metrics};
+use crate::freshness::unix_now;
+use crate::listener::{
+    Bounds, CertificateFiles, Clients, Door, Entrance, Incoming, Keeper, SetupError, Spread, TlsSetup,
+};
+use crate::observe::{Certificates, LogBuffer, LogWriter, Metrics};
 use crate::passwords::Passwords;
 use crate::services::{Core, Shared};
 use crate::settings::Settings;
@@ -66,6 +73,14 @@ pub enum StartError {
         address: SocketAddr,
         /// What the system said.
         error: std::io::Error,
+    },
+    /// TLS cannot be spoken on an address.
+    #[error("cannot speak TLS on {address}: {why}")]
+    Tls {
+        /// The address.
+        address: SocketAddr,
+        /// What is wrong, and what to do.
+        why: String,
     },
     /// The access log cannot be opened.
     #[error("cannot write the access log to {sink}: {error}")]
@@ -95,6 +110,8 @@ pub struct Router {
     shared: Arc<Shared>,
     settings: Settings,
     wake: Sender<Wake>,
+    /// Certificates are looked after for as long as this is there.
+    tending: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
     watcher: Option<JoinHandle<()>>,
     log: Option<LogWriter>,
@@ -110,35 +127,38 @@ impl Router {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
-        let mut sockets: Vec<Vec<TcpListener>> = (0..cores).map(|_| Vec::new()).collect();
-        let mut addresses = Vec::new();
-        for &address in &settings.listen {
-            let listen = |error| StartError::Listen { address, error };
-            for (core, socket) in listener::bind(address, cores).map_err(listen)?.into_iter().enumerate() {
-                if core == 0 {
-                    addresses.push(socket.local_addr().map_err(listen)?);
-                }
-                sockets[core].push(socket);
-            }
-        }
+        let listeners = open_listeners(&settings, cores)?;
         let listen = |error| StartError::Listen { address: settings.admin, error };
         let admin_socket = TcpListener::bind(settings.admin).map_err(listen)?;
         admin_socket.set_nonblocking(true)?;
         let admin = admin_socket.local_addr()?;
 
-        let shared = Arc::new(shared(&settings, cores));
+        let (spread, incoming) = Spread::over(cores);
+        let shared = Arc::new(shared(&settings, cores, spread));
         let mut metrics = Metrics::new(cores);
+        metrics.certificates = listeners.certificates;
         let log = log_writer(&settings)?;
         if let Some(log) = &log {
             metrics.log_lines_dropped = log.dropped();
         }
         let mut threads = Vec::new();
-        for (index, sockets) in sockets.into_iter().enumerate() {
-            let (shared, metrics) = (Arc::clone(&shared), Arc::clone(&metrics.cores[index]));
-            let buffer = log.as_ref().map_or_else(LogBuffer::off, LogWriter::buffer);
-            let servers = settings.dns_servers.clone();
-            threads
-                .push(thread(format!("core-{index}"), move || serve_core(shared, metrics, buffer, &servers, sockets))?);
+        for (index, (entrances, incoming)) in listeners.entrances.into_iter().zip(incoming).enumerate() {
+            let parts = CoreParts {
+                shared: Arc::clone(&shared),
+                metrics: Arc::clone(&metrics.cores[index]),
+                log: log.as_ref().map_or_else(LogBuffer::off, LogWriter::buffer),
+                dns_servers: settings.dns_servers.clone(),
+                bounds: bounds(&settings, cores),
+                entrances,
+                incoming,
+                index,
+            };
+            threads.push(thread(format!("core-{index}"), move || serve_core(parts))?);
+        }
+        let (tending, until) = channel();
+        if !listeners.keepers.is_empty() {
+            let keepers = listeners.keepers;
+            threads.push(thread("certificates".to_owned(), move || listener::look_after(keepers, &until))?);
         }
         let (wake, wakes) = channel();
         let waker = wake.clone();
@@ -150,7 +170,18 @@ impl Router {
             settings: settings.clone(),
         });
         threads.push(thread("admin".to_owned(), move || serve_admin(told, admin_socket))?);
-        Ok(Self { addresses, admin, shared, settings, wake, threads, watcher: Some(watcher), log })
+        let addresses = listeners.addresses;
+        Ok(Self {
+            addresses,
+            admin,
+            shared,
+            settings,
+            wake,
+            tending: Some(tending),
+            threads,
+            watcher: Some(watcher),
+            log,
+        })
     }
 
     /// The addresses that clients connect to, in the order of the settings.
@@ -172,6 +203,7 @@ impl Router {
             runtime.block_on(self.shared.drain.run(lame_duck, deadline));
         }
         let _ = self.wake.send(Wake::Stop);
+        drop(self.tending.take());
         for thread in self.threads.drain(..).chain(self.watcher.take()) {
             let _ = thread.join();
         }
@@ -181,15 +213,65 @@ impl Router {
     }
 }
 
-fn shared(settings: &Settings, cores: usize) -> Shared {
+/// The listeners of the settings, bound, and not yet taking connections.
+#[derive(Default)]
+struct Listeners {
+    addresses: Vec<SocketAddr>,
+    /// For each core, one of each listener.
+    entrances: Vec<Vec<Entrance>>,
+    keepers: Vec<Keeper>,
+    certificates: Vec<Certificates>,
+}
+
+fn open_listeners(settings: &Settings, cores: usize) -> Result<Listeners, StartError> {
+    let mut open = Listeners { entrances: (0..cores).map(|_| Vec::new()).collect(), ..Listeners::default() };
+    for settings::Listener { address, tls } in settings.all_listeners() {
+        let listen = |error| StartError::Listen { address, error };
+        let wrong = |error: SetupError| StartError::Tls { address, why: error.to_string() };
+        let keeper = tls.map(|tls| Keeper::open(&tls_setup(tls), unix_now())).transpose().map_err(wrong)?;
+        let sockets = listener::bind(address, cores).map_err(listen)?;
+        let bound = sockets[0].local_addr().map_err(listen)?;
+        for (entrances, socket) in open.entrances.iter_mut().zip(sockets) {
+            entrances.push(Entrance { number: entrances.len(), socket, tls: keeper.as_ref().map(Keeper::tls) });
+        }
+        open.addresses.push(bound);
+        open.certificates.extend(keeper.as_ref().map(|keeper| (bound, keeper.cells())));
+        open.keepers.extend(keeper);
+    }
+    Ok(open)
+}
+
+fn tls_setup(tls: settings::ListenerTls) -> TlsSetup {
+    let files =
+        |pair: settings::CertificateFiles| CertificateFiles { certificate: pair.certificate_file, key: pair.key_file };
+    let clients = |clients: settings::ClientAuthentication| Clients {
+        authorities: clients.ca_file,
+        optional: clients.mode == settings::ClientMode::Optional,
+    };
+    TlsSetup {
+        certificates: tls.certificates.into_iter().map(files).collect(),
+        clients: tls.client_authentication.map(clients),
+        speaks_12: tls.minimum == settings::TlsVersion::V12,
+    }
+}
+
+fn bounds(settings: &Settings, cores: usize) -> Bounds {
+    let limits = &settings.limits;
+    Bounds { cores, per_address: limits.connections_per_address, handshake: limits.handshake.duration() }
+}
+
+fn shared(settings: &Settings, cores: usize, spread: Spread) -> Shared {
     Shared {
         store: Arc::new(Store::default()),
         drain: Drain::new(),
+        spread,
         trust: Trust { proxies: settings.trusted_proxies.clone(), hops: settings.trusted_hops },
         health_path: settings.health_path.as_str().into(),
         body_idle: settings.limits.body_idle.duration(),
         head_timeout: settings.limits.head.duration(),
         idle_timeout: settings.limits.idle.duration(),
+        tunnel_grace: settings.limits.tunnel_grace.duration(),
+        tunnel_lifetime: settings.limits.tunnel_lifetime.duration(),
         connections_per_core: (settings.limits.connections / cores).max(1),
         passwords: Passwords::new(Passwords::threads_for(cores)),
         too_old: AtomicBool::new(false),
@@ -221,28 +303,37 @@ fn thread(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHand
     Ok(std::thread::Builder::new().name(name).spawn(body)?)
 }
 
-/// One core: a runtime of its own, and everything that a request needs on it.
-fn serve_core(
+/// What a core is made from, on its way to its thread.
+struct CoreParts {
     shared: Arc<Shared>,
     metrics: Arc<observe::CoreMetrics>,
     log: LogBuffer,
-    dns_servers: &[SocketAddr],
-    sockets: Vec<TcpListener>,
-) {
+    dns_servers: Vec<SocketAddr>,
+    bounds: Bounds,
+    entrances: Vec<Entrance>,
+    incoming: Incoming,
+    index: usize,
+}
+
+/// One core: a runtime of its own, and everything that a request needs on it.
+fn serve_core(parts: CoreParts) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()) {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "a core has no runtime"),
     };
     runtime.block_on(async move {
-        let resolver = match Resolver::new(dns_servers) {
+        let resolver = match Resolver::new(&parts.dns_servers) {
             Ok(resolver) => resolver,
             Err(error) => return tracing::error!(%error, "a core cannot resolve names"),
         };
-        let core = Rc::new(Core::new(shared, metrics, Upstreams::new(resolver), log));
-        for socket in sockets {
-            let core = Rc::clone(&core);
+        let core = Rc::new(Core::new(parts.index, parts.shared, parts.metrics, Upstreams::new(resolver), parts.log));
+        let door = Rc::new(Door::new(parts.bounds));
+        let tls = parts.entrances.iter().map(|entrance| entrance.tls.clone()).collect();
+        tokio::task::spawn_local(listener::take_handed(Rc::clone(&core), Rc::clone(&door), tls, parts.incoming));
+        for entrance in parts.entrances {
+            let (core, door) = (Rc::clone(&core), Rc::clone(&door));
             tokio::task::spawn_local(async move {
-                if let Err(error) = listener::run(core, socket).await {
+                if let Err(error) = listener::run(core, door, entrance).await {
                     tracing::error!(%error, "a listener ended");
                 }
             });

@@ -1,6 +1,6 @@
 //! A request's way, from its head to its answer: the order of the stages, and nothing else.
 //!
-//! `accept → identify → match → authenticate → authorize → limit → transform → forward → observe`
+//! `accept → identify → match → authenticate → authorize → limit → upgrade → transform → forward → observe`
 //!
 //! Must never know how a stage decides.
 
@@ -23,7 +23,8 @@ use crate::stage::authorize::{Permit, authorize};
 use crate::stage::find::find;
 use crate::stage::identify::{self, Arrival, identify};
 use crate::stage::transform;
-use crate::upstream;
+use crate::stage::upgrade::upgrade;
+use crate::upstream::{self, Content};
 
 /// What a client gets.
 #[allow(clippy::large_enum_variant, reason = "the large one is the common one, and a box would cost an allocation")]
@@ -71,6 +72,9 @@ pub(crate) fn refuse(core: &Rc<Core>, arrival: Arrival, rejection: &Rejection) -
 
 fn refused(exchange: &mut Exchange, rejection: &Rejection) -> Local {
     exchange.rejected(rejection);
+    if exchange.is_grpc() {
+        return reject::grpc::answer(rejection, exchange.id.as_str());
+    }
     reject::answer(rejection, exchange.id.as_str())
 }
 
@@ -87,13 +91,14 @@ async fn run<B: ClientBody>(
         return Err(Reason::ConfigTooOld.into());
     }
     let now = crate::freshness::unix_now();
-    let request = identify(head, arrival, &core.shared.trust, exchange.id.clone())?;
+    let request = identify(head, arrival, &core.shared.trust, &snapshot.hosts, exchange.id.clone())?;
     exchange.record.client = Some(request.client);
     let found = find(&snapshot, &request, now, |_, _| {});
     exchange.record.host = Some(request.host.clone());
     let route = found?;
     exchange.record.route = Some(Arc::clone(&route));
-    let principal = match authenticate(&route.ways, request.head.fields(), request.head.query(), now)? {
+    let proof = authenticate(&route.ways, request.head.fields(), request.head.query(), now, &core.verified);
+    let principal = match proof? {
         Outcome::Proved(principal) => principal,
         Outcome::Ask(question) => core.shared.passwords.verify(question, Instant::now()).await?,
     };
@@ -101,14 +106,21 @@ async fn run<B: ClientBody>(
     let permit = authorize(route, principal)?;
     let framing = request.head.framing();
     limit(&permit, framing)?;
+    let handshake = upgrade(&request.head, permit.route().websocket.is_some())?;
     let target = choose(&permit.route().targets, |bound| core.random_below(bound));
     exchange.record.destination = Some(Arc::clone(target.destination.name()));
-    let outbound = outbound(&request, arrival.peer, &snapshot, &permit, target);
+    let outbound = outbound(&request, arrival.peer, &snapshot, &permit, target, handshake.is_some());
     let counted = (framing != Framing::None).then(|| exchange.bytes_in());
     let body = Metered::new(body, framing, permit.route().body_max, counted);
     let began = exchange.began();
     let phases = &mut exchange.record.phases;
-    core.upstreams.forward(&target.destination, permit.route().timeouts, outbound, body, phases, began).await
+    let answer =
+        core.upstreams.forward(&target.destination, permit.route().timeouts, outbound, body, phases, began).await?;
+    if let (Content::Tunnel(_), Some(handshake)) = (&answer.content, handshake) {
+        handshake.check(&answer.head).map_err(|why| Rejection::new(Reason::DestinationProtocol, why))?;
+        exchange.record.tunnel = Some(Arc::clone(target.destination.key()));
+    }
+    Ok(answer)
 }
 
 /// What a route takes of a body; what is announced as too long is refused before a byte goes up.
@@ -128,9 +140,10 @@ pub(crate) fn outbound(
     snapshot: &Snapshot,
     permit: &Permit,
     target: &Target,
+    upgrade: bool,
 ) -> Outbound {
     let principal = permit.principal();
-    transform::request(request, peer, permit.route(), target, &snapshot.settable, |path| principal.claim(path))
+    transform::request(request, peer, permit.route(), target, &snapshot.settable, upgrade, |path| principal.claim(path))
 }
 
 /// One of the places where a route leads, by weight. `below` gives a random number below its argument.

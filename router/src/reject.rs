@@ -3,6 +3,9 @@
 //! Owns the mapping from a reason to status, public words and headers. Must never know routes or snapshots:
 //! nothing about the topology can leak from here.
 
+#[path = "reject/grpc.rs"]
+pub(crate) mod grpc;
+
 use std::borrow::Cow;
 use std::fmt;
 

@@ -8,23 +8,33 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::drain::Drain;
+use crate::listener::Spread;
 use crate::observe::{CoreMetrics, LogBuffer, RouteSeries};
 use crate::passwords::Passwords;
 use crate::snapshot::Snapshot;
 use crate::snapshot::store::{Store, View};
+use crate::stage::authenticate::VerifiedTokens;
 use crate::stage::identify::Trust;
+use crate::tunnels::Tunnels;
 use crate::upstream::Upstreams;
 
 /// What all cores share; none of it is written on a request's way.
 pub(crate) struct Shared {
     pub(crate) store: Arc<Store>,
     pub(crate) drain: Drain,
+    /// Connections over the cores.
+    pub(crate) spread: Spread,
     pub(crate) trust: Trust,
     pub(crate) health_path: Box<str>,
     pub(crate) body_idle: Duration,
     pub(crate) head_timeout: Duration,
     pub(crate) idle_timeout: Duration,
+    /// How long a tunnel goes on that leads where nothing leads any more, and how long any may last.
+    pub(crate) tunnel_grace: Duration,
+    pub(crate) tunnel_lifetime: Duration,
     pub(crate) connections_per_core: usize,
     pub(crate) passwords: Passwords,
     /// The configuration is older than it may be served.
@@ -33,24 +43,38 @@ pub(crate) struct Shared {
 
 /// One core's own.
 pub(crate) struct Core {
+    /// Which of the cores it is.
+    pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) metrics: Arc<CoreMetrics>,
     pub(crate) upstreams: Upstreams,
+    pub(crate) tunnels: Tunnels,
     view: RefCell<View>,
     log: RefCell<LogBuffer>,
+    /// Tokens that were verified a moment ago.
+    pub(crate) verified: RefCell<VerifiedTokens>,
     random: RefCell<fastrand::Rng>,
     series: RefCell<HashMap<Arc<str>, Arc<RouteSeries>, foldhash::fast::RandomState>>,
     seen_swaps: Cell<u64>,
 }
 
 impl Core {
-    pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<CoreMetrics>, upstreams: Upstreams, log: LogBuffer) -> Self {
+    pub(crate) fn new(
+        index: usize,
+        shared: Arc<Shared>,
+        metrics: Arc<CoreMetrics>,
+        upstreams: Upstreams,
+        log: LogBuffer,
+    ) -> Self {
         Self {
+            index,
             view: RefCell::new(shared.store.view()),
             shared,
             metrics,
             upstreams,
+            tunnels: Tunnels::default(),
             log: RefCell::new(log),
+            verified: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             series: RefCell::default(),
             seen_swaps: Cell::new(0),
@@ -105,11 +129,18 @@ impl Core {
         self.metrics.dials.set(counters.dials);
         self.metrics.dials_refused.set(counters.refused_addresses);
         self.metrics.upstream_idle.set(self.upstreams.idle_connections() as u64);
+        self.metrics.tunnels.set(self.tunnels.count() as u64);
         let swaps = self.shared.store.swaps();
-        if self.seen_swaps.replace(swaps) == swaps {
+        let same = self.seen_swaps.replace(swaps) == swaps;
+        if same && !self.tunnels.is_late() {
             return;
         }
+        self.verified.borrow_mut().clear();
         if let Some(snapshot) = self.snapshot() {
+            self.tunnels.review(&snapshot, Instant::now());
+            if same {
+                return;
+            }
             self.upstreams.retain(&snapshot.served);
             let served = snapshot.table.routes().iter().map(|route| &*route.id).collect();
             self.metrics.retain(&served);

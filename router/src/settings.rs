@@ -2,6 +2,8 @@
 //!
 //! Must never hold anything that can change while the router runs: that is in the merged file.
 
+mod listeners;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -10,6 +12,8 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use postern_config::problem::did_you_mean;
 use postern_config::value::{Network, Period};
 use serde::{Deserialize, Serialize};
+
+pub use listeners::{CertificateFiles, ClientAuthentication, ClientMode, Listener, ListenerTls, TlsVersion};
 
 /// The prefix of environment variables; `__` stands between levels.
 pub const ENVIRONMENT: &str = "POSTERN_ROUTER_";
@@ -20,8 +24,16 @@ pub const ENVIRONMENT: &str = "POSTERN_ROUTER_";
 pub struct Settings {
     /// The merged file.
     pub config: PathBuf,
-    /// Addresses that clients connect to.
+    /// Addresses that clients connect to, all in one way. Nothing by default where there are `listeners`.
     pub listen: Vec<SocketAddr>,
+    /// With `tls_key`: every address of `listen` speaks TLS and shows this certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The file of its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    /// More addresses, each with a way of its own.
+    pub listeners: Vec<Listener>,
     /// The address of health, metrics and status; loopback unless asked otherwise.
     pub admin: SocketAddr,
     /// Serving threads; 0 for the cores that the process may use.
@@ -83,12 +95,20 @@ impl Serialize for FileKeyText {
 pub struct Limits {
     /// Most connections at once, over all listeners. One more waits in the kernel.
     pub connections: usize,
+    /// Most connections at once from one address, but for trusted proxies; 0 for no bound. Each core has its share.
+    pub connections_per_address: usize,
+    /// For a TLS handshake, from the connection on.
+    pub handshake: Period,
     /// For the whole head of a request.
     pub head: Period,
     /// Between two requests: longer than an ALB keeps its connections (60 s), so that it closes first.
     pub idle: Period,
     /// Without a byte of a request's body.
     pub body_idle: Period,
+    /// How long a WebSocket stays open whose route is gone or leads elsewhere; then the client is asked to come again.
+    pub tunnel_grace: Period,
+    /// How long any WebSocket may stay open.
+    pub tunnel_lifetime: Period,
 }
 
 /// How the router ends.
@@ -106,6 +126,9 @@ impl Default for Settings {
         Self {
             config: PathBuf::from("/var/lib/postern/merged.json"),
             listen: vec![SocketAddr::from(([0, 0, 0, 0], 8080))],
+            tls_certificate: None,
+            tls_key: None,
+            listeners: Vec::new(),
             admin: SocketAddr::from(([127, 0, 0, 1], 9901)),
             workers: 0,
             health_path: "/healthz".to_owned(),
@@ -128,9 +151,13 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            connections_per_address: 1_000,
+            handshake: Period::from_millis(5_000),
             head: Period::from_millis(10_000),
             idle: Period::from_millis(75_000),
             body_idle: Period::from_millis(30_000),
+            tunnel_grace: Period::from_millis(30_000),
+            tunnel_lifetime: Period::from_millis(24 * 3_600_000),
         }
     }
 }
@@ -168,27 +195,38 @@ pub fn load(file: Option<&std::path::Path>, flags: &serde_json::Value) -> Result
     }
     figment = figment.merge(Env::prefixed(ENVIRONMENT).split("__"));
     figment = figment.merge(Serialized::from(flags, figment::Profile::Default));
-    let settings: Settings = figment.extract().map_err(|error| SettingsError(explain(&error)))?;
+    let mut settings: Settings = figment.extract().map_err(|error| SettingsError(explain(&error)))?;
+    // A plain port that nobody asked for would stand open beside the listeners that somebody did.
+    if !settings.listeners.is_empty() && figment.find_metadata("listen").is_some_and(is_default) {
+        settings.listen.clear();
+    }
     check(&settings)?;
     let origins = origins(&figment, &settings);
     Ok(Loaded { settings, origins })
 }
 
+/// Tells everything that is wrong at once, a line each.
 fn check(settings: &Settings) -> Result<(), SettingsError> {
-    let wrong = |text: &str| Err(SettingsError(text.to_owned()));
-    if settings.listen.is_empty() {
-        return wrong("listen: is empty, so nobody could connect; give an address such as 0.0.0.0:8080");
-    }
-    if !settings.health_path.starts_with('/') {
-        return wrong("health_path: does not begin with /; write a path such as /healthz");
-    }
-    if settings.shutdown.deadline < settings.shutdown.lame_duck {
-        return wrong("shutdown.deadline: is shorter than shutdown.lame_duck, so nothing could end in peace");
-    }
-    if settings.file_key.as_ref().is_some_and(|key| key.expose().len() < 16) {
-        return wrong("file_key: is shorter than 16 bytes and could be guessed");
-    }
-    Ok(())
+    let mut wrong = listeners::problems(settings);
+    let mut demand = |holds: bool, text: &str| {
+        if !holds {
+            wrong.push(text.to_owned());
+        }
+    };
+    demand(settings.health_path.starts_with('/'), "health_path: does not begin with /; write a path such as /healthz");
+    demand(
+        settings.shutdown.deadline >= settings.shutdown.lame_duck,
+        "shutdown.deadline: is shorter than shutdown.lame_duck, so nothing could end in peace",
+    );
+    demand(
+        !settings.limits.handshake.duration().is_zero(),
+        "limits.handshake: is zero, so no handshake could end; write a time such as 5s",
+    );
+    demand(
+        settings.file_key.as_ref().is_none_or(|key| key.expose().len() >= 16),
+        "file_key: is shorter than 16 bytes and could be guessed",
+    );
+    if wrong.is_empty() { Ok(()) } else { Err(SettingsError(wrong.join("\n"))) }
 }
 
 /// One line for each thing that is wrong, with the layer it came from.
@@ -212,11 +250,15 @@ fn explain(error: &figment::Error) -> String {
     lines.join("\n")
 }
 
+fn is_default(metadata: &figment::Metadata) -> bool {
+    metadata.name.contains("Settings")
+}
+
 fn origin_of(metadata: &figment::Metadata) -> String {
     match &metadata.source {
         Some(figment::Source::File(path)) => path.display().to_string(),
         _ if metadata.name.contains("environment") => format!("the environment ({ENVIRONMENT}…)"),
-        _ if metadata.name.contains("Settings") => "the defaults".to_owned(),
+        _ if is_default(metadata) => "the defaults".to_owned(),
         _ => "the flags".to_owned(),
     }
 }

@@ -3,12 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod addresses;
+mod certificates;
+mod crowds;
 mod draining;
 mod files;
 mod forwarding;
+mod grpc;
 mod hostile_answers;
+mod http2;
 mod identity;
 mod limits;
+mod listeners;
 mod matching;
 mod operations;
 mod pipelining;
@@ -24,3 +29,4 @@ mod tidy;
 mod timeouts;
 mod tls;
 mod watching;
+mod websocket;

@@ -1,5 +1,6 @@
 //! Nobody waits for ever, and what broke off never looks whole.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -394,4 +395,20 @@ fn a_client_that_takes_its_answer_slowly_is_not_cut() {
         std::thread::sleep(Duration::from_millis(100));
         assert_eq!(client.read_some(2 << 20), 2 << 20);
     }
+}
+
+/// A client of HTTP/1.0 takes the end of the connection for the end of the body.
+#[test]
+fn what_breaks_off_without_a_length_ends_in_a_reset() {
+    let origin = RawOrigin::start(|wire| {
+        wire.head();
+        wire.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n");
+    });
+    let site = site(origin.port(), "");
+    let router = Router::serve(&site.merged());
+    let mut stream = std::net::TcpStream::connect(router.addresses()[0]).unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\nhost: api.example.com\r\n\r\n").unwrap();
+    let mut all = Vec::new();
+    let end = stream.read_to_end(&mut all);
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset, "{}", String::from_utf8_lossy(&all));
 }

@@ -4,9 +4,11 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::origin::ReadWrite;
+
 /// One connection.
 pub struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn ReadWrite>>,
 }
 
 /// A request, written out.
@@ -72,7 +74,12 @@ impl Client {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self::over(stream))
+    }
+
+    /// A client over what is connected already.
+    pub fn over(stream: impl ReadWrite + 'static) -> Self {
+        Self { stream: BufReader::new(Box::new(stream)) }
     }
 
     /// Sends a request and reads its answer.
@@ -151,6 +158,11 @@ impl Client {
     /// Reads so many bytes of a body, and says how many came.
     pub fn read_some(&mut self, bytes: u64) -> u64 {
         std::io::copy(&mut (&mut self.stream).take(bytes), &mut std::io::sink()).unwrap_or(0)
+    }
+
+    /// Reads exactly so many bytes.
+    pub fn read_exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.stream.read_exact(bytes)
     }
 
     /// Everything until the other side closes, however it does so.

@@ -215,7 +215,7 @@ pub fn python_program(arguments: &[&str]) -> Output {
 }
 
 /// The interpreter that `make emulator` sets up.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     std::env::var_os("POSTERN_TEST_PYTHON").map_or_else(|| checkout().join(".venv/bin/python"), PathBuf::from)
 }
 

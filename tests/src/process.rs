@@ -105,7 +105,7 @@ fn collect(stream: impl std::io::Read + Send + 'static) -> Arc<Mutex<String>> {
 /// A running router.
 pub struct Router {
     running: Running,
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     admin: SocketAddr,
 }
 
@@ -135,6 +135,14 @@ impl Router {
         Self::launch(launcher, merged, &["--allow-loopback-destinations"], environment)
     }
 
+    /// The same with room for so many open files.
+    pub fn start_with_files(files: usize, merged: &Path, flags: &[&str]) -> Self {
+        let mut launcher = Command::new("sh");
+        launcher.args(["-ec", &format!("ulimit -n {files}\nexec \"$@\""), "sh"]).arg(command("postern-router"));
+        let flags: Vec<&str> = std::iter::once("--allow-loopback-destinations").chain(flags.iter().copied()).collect();
+        Self::launch(launcher, merged, &flags, &[])
+    }
+
     fn launch(mut command: Command, merged: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
         command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command.arg("--config").arg(merged).args(flags).envs(environment.iter().copied());
@@ -145,14 +153,19 @@ impl Router {
         });
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         let addresses = line["fields"]["addresses"].as_str().unwrap().trim_matches(['[', ']']).to_owned();
-        let address = addresses.split(", ").next().unwrap().parse().unwrap();
+        let addresses = addresses.split(", ").map(|address| address.parse().unwrap()).collect();
         let admin = line["fields"]["admin"].as_str().unwrap().parse().unwrap();
-        Self { running, address, admin }
+        Self { running, addresses, admin }
     }
 
-    /// The address for clients.
+    /// The address for clients, the first when there are several.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// All addresses for clients: the one of `--listen`, then those of the settings.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// The admin address.
@@ -167,7 +180,7 @@ impl Router {
 
     /// A connection to it.
     pub fn client(&self) -> Client {
-        Client::connect(self.address)
+        Client::connect(self.address())
     }
 
     /// One request on a connection of its own.
@@ -246,10 +259,15 @@ impl Router {
 
     /// Resident memory, in bytes.
     pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+        resident(self.id())
     }
+}
+
+/// Resident memory of a process, in bytes.
+pub fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
 /// A running syncer.

@@ -62,7 +62,7 @@ impl Authority {
         path
     }
 
-    fn roots(&self) -> RootCertStore {
+    pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.der().clone()).unwrap();
         roots
@@ -75,6 +75,25 @@ impl Certificate {
         let key = KeyPair::generate().unwrap();
         let certificate = leaf(names, Validity::Now).self_signed(&key).unwrap();
         Self { certificate, key }
+    }
+
+    /// The certificate itself, as it is shown.
+    pub fn der(&self) -> CertificateDer<'static> {
+        self.certificate.der().clone()
+    }
+
+    /// The certificate as PEM.
+    pub fn pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    /// Its key as PEM.
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::try_from(self.key.serialize_der()).unwrap()
     }
 
     /// Writes certificate and key as PEM.
@@ -141,7 +160,7 @@ impl TlsOrigin {
             }
         };
         let chain: Vec<CertificateDer<'static>> = vec![certificate.certificate.der().clone()];
-        let key = PrivateKeyDer::try_from(certificate.key.serialize_der()).unwrap();
+        let key = certificate.key();
         let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
         let seen = Arc::new(Seen::default());
         let counted = Arc::clone(&seen);

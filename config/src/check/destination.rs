@@ -47,17 +47,30 @@ pub(super) fn check(problems: &mut Vec<Problem>, at: &str, destination: &Destina
             );
         }
     }
-    if matches!(destination.protocol, Protocol::H2 | Protocol::H2c) {
-        problems.push(
-            Problem::new(
-                format!("{at}/protocol"),
-                ProblemKind::Unsupported,
-                "HTTP/2 to destinations is not available in this release",
-            )
-            .hint("leave it out, or write http1"),
-        );
-    }
+    check_protocol(problems, &format!("{at}/protocol"), destination);
     check_tls(problems, &format!("{at}/tls"), destination);
+}
+
+/// HTTP/2 is agreed on within TLS, or known in advance without it: an entry says one of the two, so that a
+/// registration's scheme cannot be at odds with it.
+fn check_protocol(problems: &mut Vec<Problem>, at: &str, destination: &Destination) {
+    let has = |scheme| destination.schemes.contains(&scheme);
+    let (message, hint) = match destination.protocol {
+        Protocol::H2 if has(Scheme::Http) => (
+            "h2 is HTTP/2 over TLS, but schemes has http",
+            "write h2c for a destination that is reached over http alone; else take http out of schemes",
+        ),
+        Protocol::H2c if has(Scheme::Https) => (
+            "h2c is HTTP/2 without TLS, but the destination is reached over https",
+            "write h2 for https, or `schemes: [http]`",
+        ),
+        Protocol::Auto if !has(Scheme::Https) && has(Scheme::Http) => (
+            "auto agrees on a protocol within TLS, but schemes leaves https out",
+            "write http1 or h2c, whichever the destination speaks",
+        ),
+        Protocol::Http1 | Protocol::H2 | Protocol::H2c | Protocol::Auto => return,
+    };
+    problems.push(Problem::new(at, ProblemKind::Contradiction, message).hint(hint));
 }
 
 fn check_tls(problems: &mut Vec<Problem>, at: &str, destination: &Destination) {

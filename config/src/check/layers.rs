@@ -18,7 +18,7 @@ pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&P
     let scopes = [&upper.authorization, &own.authorization, &lower.authorization];
     let required = rules.iter().map(|rule| &rule.require.authorization);
     // Destructured without `..`, so that a new policy cannot be forgotten here.
-    let PolicySet { authentication: _, authorization: _, identity_headers, timeouts, body, path } = upper;
+    let PolicySet { authentication: _, authorization: _, identity_headers, timeouts, body, path, websocket } = upper;
     let RouteTimeouts { connect, first_byte, idle, total } = timeouts;
     let BodyPolicy { max } = body;
     let headers = identity_headers.as_ref().or(own.identity_headers.as_ref()).or(lower.identity_headers.as_ref());
@@ -34,6 +34,7 @@ pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&P
         },
         body: BodyPolicy { max: max.or(own.body.max).or(lower.body.max) },
         path: path.or(own.path).or(lower.path),
+        websocket: websocket.or(own.websocket).or(lower.websocket),
     }
 }
 

@@ -93,11 +93,11 @@ pub enum Protocol {
     /// HTTP/1.1.
     #[default]
     Http1,
-    /// HTTP/2 over TLS.
+    /// HTTP/2 over TLS, and nothing else; for `https` alone.
     H2,
-    /// HTTP/2 in the clear, with prior knowledge.
+    /// HTTP/2 in the clear, known in advance; for `schemes: [http]` alone.
     H2c,
-    /// What the destination offers.
+    /// Over `https` HTTP/2 where the destination offers it, else HTTP/1.1; over `http` HTTP/1.1.
     Auto,
 }
 

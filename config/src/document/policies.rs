@@ -34,6 +34,10 @@ pub struct PolicySet {
     /// What happens to paths with two readings; `strict` when nobody says anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathHandling>,
+    /// Whether a WebSocket may be opened (RFC 6455); refused when nobody says anything. `timeouts.idle` holds for it as
+    /// well, and is ten minutes when nobody says anything; `timeouts.total` ends with its handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<bool>,
 }
 
 /// Proofs of which one is enough.

@@ -4,15 +4,18 @@
 //! policies or destinations.
 
 use std::cell::RefCell;
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::Poll;
 
 use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::Abort;
 use super::reader::{Clocks, NoHead, Reader};
-use super::writer::{Terms, Writer};
+use super::tunnel::Opened;
+use super::writer::{After, Terms, Writer};
 use crate::buffer::Buffer;
 use crate::drain::Phase;
 use crate::http1::{RequestHead, Version};
@@ -29,26 +32,22 @@ pub(super) enum End {
     Closed,
     /// The client speaks HTTP/2; what was read of it.
     Http2(Buffer),
+    /// Client and destination speak WebSocket from here on.
+    Tunnel(Box<Opened>),
 }
 
 /// Serves requests until either side ends the connection.
 pub(super) async fn serve<S>(core: &Rc<Core>, io: &RefCell<S>, arrival: Arrival) -> End
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Abort + Unpin,
 {
     let shared = &core.shared;
-    let clocks = Clocks { head: shared.head_timeout, idle: shared.idle_timeout, body: shared.body_idle };
+    let clocks = clocks(core);
     let mut reader = Reader::new(io, clocks);
     let mut writer = Writer::new(io, shared.idle_timeout);
     let mut closing = pin!(shared.drain.reached(Phase::Closing));
     loop {
-        let next = poll_fn(|context| {
-            let polled = reader.poll_head(context);
-            // What has begun is served; nothing new is begun.
-            let over = polled.is_pending() && reader.is_idle() && closing.as_mut().poll(context).is_ready();
-            if over { std::task::Poll::Ready(Err(NoHead::Ended)) } else { polled }
-        });
-        let head = match next.await {
+        let head = match next_head(&mut reader, closing.as_mut()).await {
             Ok(head) => head,
             Err(NoHead::Ended) => break,
             Err(NoHead::Http2) => return End::Http2(reader.into_unused()),
@@ -58,26 +57,74 @@ where
         let asked = Asked::of(&head);
         let (exchange, answer) = pipeline::handle(core, arrival, head, &mut reader).await;
         let ending = asked.closes || shared.drain.is_ending();
-        let goes_on = match answer {
+        let after = match answer {
             Answer::Local(answer) => {
                 let ending = ending || !reader.can_drain();
                 writer.local(&answer, asked.terms(ending), exchange).await
             }
             Answer::Upstream(answer) => match answer.content {
                 Content::Body(body) => writer.upstream(&answer.head, body, asked.terms(ending), exchange).await,
-                Content::Tunnel(_) => false,
+                Content::Tunnel(parts) => {
+                    if !writer.switching(&answer.head, &exchange.id).await {
+                        break;
+                    }
+                    let (stream, came) = *parts;
+                    return End::Tunnel(Box::new(Opened { stream, came, early: reader.into_unused(), exchange }));
+                }
             },
         };
-        if !goes_on {
-            reader.linger().await;
-            break;
-        }
-        if !reader.drain().await {
-            break;
+        // What a client sent behind a handshake that came to nothing is perhaps no request.
+        let unclear = asked.upgrades && !reader.is_idle();
+        match after {
+            After::Abort => return End::Closed,
+            After::Next if !unclear => {
+                if !reader.drain().await {
+                    break;
+                }
+            }
+            After::Next | After::Close => {
+                reader.linger().await;
+                break;
+            }
         }
     }
     let _ = poll_fn(|context| Pin::new(&mut *io.borrow_mut()).poll_shutdown(context)).await;
     End::Closed
+}
+
+/// Waits for what a client of HTTP/2 begins with, within the clocks of a head: what was read, unless it was something
+/// else.
+pub(super) async fn preface<S>(core: &Rc<Core>, io: &RefCell<S>) -> Option<Buffer>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut reader = Reader::new(io, clocks(core));
+    let closing = pin!(core.shared.drain.reached(Phase::Closing));
+    match next_head(&mut reader, closing).await {
+        Err(NoHead::Http2) => Some(reader.into_unused()),
+        _ => None,
+    }
+}
+
+fn clocks(core: &Core) -> Clocks {
+    let shared = &core.shared;
+    Clocks { head: shared.head_timeout, idle: shared.idle_timeout, body: shared.body_idle }
+}
+
+/// The next head, unless the router closes: what has begun is served; nothing new is begun.
+async fn next_head<S>(
+    reader: &mut Reader<'_, S>,
+    mut closing: Pin<&mut impl Future<Output = ()>>,
+) -> Result<RequestHead, NoHead>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    poll_fn(|context| {
+        let polled = reader.poll_head(context);
+        let over = polled.is_pending() && reader.is_idle() && closing.as_mut().poll(context).is_ready();
+        if over { Poll::Ready(Err(NoHead::Ended)) } else { polled }
+    })
+    .await
 }
 
 /// What is to be known of a request when it is answered.
@@ -85,6 +132,7 @@ struct Asked {
     head_only: bool,
     version: Version,
     closes: bool,
+    upgrades: bool,
 }
 
 impl Asked {
@@ -94,6 +142,7 @@ impl Asked {
             head_only: *head.method() == Method::HEAD,
             version,
             closes: version == Version::Http10 || head.lists("connection", "close"),
+            upgrades: head.lists("connection", "upgrade") && head.lists("upgrade", "websocket"),
         }
     }
 
@@ -111,7 +160,7 @@ async fn refuse<S>(
     rejection: &Rejection,
 ) -> End
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Abort + Unpin,
 {
     let (exchange, answer): (Box<Exchange>, Local) = pipeline::refuse(core, arrival, rejection);
     let terms = Terms { head_only: false, version: Version::Http11, ending: true };

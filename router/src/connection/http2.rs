@@ -3,16 +3,16 @@
 //! Owns the bounds of what one connection may hold (RFC 9113 §10.5) and the translation of heads and bodies into the
 //! forms that the pipeline knows. Must never know policies or destinations.
 
-use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
@@ -21,14 +21,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, interval};
 
-use super::date;
+use super::both_ways::BothWays;
+use super::streams::{Piece, State, Stream, Streams};
+use super::{date, extended};
 use crate::alarm::Alarm;
 use crate::body::{BodyFault, ClientBody, Metered};
 use crate::drain::Phase;
 use crate::http1::{Flaw, Framing, RequestHead};
 use crate::observe::Exchange;
 use crate::pipeline::{self, Answer};
-use crate::reject::{Local, Reason, Rejection};
+use crate::reject::{self, Local, Reason, Rejection};
 use crate::services::Core;
 use crate::stage::identify::Arrival;
 use crate::stage::transform;
@@ -41,15 +43,14 @@ const WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// The most bytes of one request's fields, counted with 32 for each (RFC 9113 §6.5.2).
 const HEADER_LIST: u32 = 16 * 1024;
-/// A client keeps no table of fields here: with one, a byte on the wire could stand for thousands in memory.
+/// A client keeps no table of fields here once it has heard of it: with one, a byte on the wire could stand for
+/// thousands in memory. Until then it may have the 4 KiB that everyone begins with (RFC 9113 §6.5.2).
 const HEADER_TABLE: u32 = 0;
 /// Streams that were reset, by either side, before the connection is given up (rapid reset, MadeYouReset).
 const PENDING_RESETS: usize = 20;
 const LOCAL_RESETS: usize = 128;
 /// What is buffered of an answer that a client does not take.
 const SEND_BUFFER: usize = 64 * 1024;
-/// After so many requests the client is asked to come anew, so that connections spread again.
-const REQUESTS: u64 = 10_000;
 /// How often it is looked after.
 const TEND: Duration = Duration::from_secs(1);
 
@@ -68,6 +69,7 @@ where
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS)
         .max_send_buf_size(SEND_BUFFER)
+        .enable_connect_protocol()
         .keep_alive_interval(core.shared.idle_timeout / 3)
         .keep_alive_timeout(Duration::from_secs(20))
         .auto_date_header(false);
@@ -75,7 +77,13 @@ where
     let (handler, seen) = (Rc::clone(&core), Rc::clone(&streams));
     let service = service_fn(move |request| {
         let (core, stream) = (Rc::clone(&handler), seen.open());
-        async move { Ok::<_, Infallible>(answer(&core, arrival, request, stream).await) }
+        async move {
+            Ok::<_, Infallible>(if extended::is_asked(&request) {
+                extended::answer(&core, arrival, request, stream).await
+            } else {
+                answer(&core, arrival, request, stream).await.map(Either::Left)
+            })
+        }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(io), service));
     let mut closing = pin!(core.shared.drain.reached(Phase::Closing));
@@ -107,65 +115,6 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisCore {
     }
 }
 
-/// What is going on on a connection.
-struct Streams {
-    open: RefCell<Vec<Weak<Stream>>>,
-    opened: Cell<u64>,
-    last: Cell<Instant>,
-}
-
-/// One exchange, as far as the connection looks after it.
-struct Stream {
-    /// Since when a piece of the answer waits for the client to take it.
-    offered: Cell<Option<Instant>>,
-}
-
-enum State {
-    Busy,
-    /// Nothing for so long that it may end.
-    Idle,
-    /// It has served enough.
-    Old,
-    /// A client takes nothing of its answer.
-    Stalled,
-}
-
-impl Streams {
-    fn new() -> Self {
-        Self { open: RefCell::default(), opened: Cell::new(0), last: Cell::new(Instant::now()) }
-    }
-
-    fn open(&self) -> Rc<Stream> {
-        let stream = Rc::new(Stream { offered: Cell::new(None) });
-        self.opened.set(self.opened.get() + 1);
-        let mut open = self.open.borrow_mut();
-        if open.len() == open.capacity() {
-            open.retain(|stream| stream.strong_count() > 0);
-        }
-        open.push(Rc::downgrade(&stream));
-        stream
-    }
-
-    fn state(&self, patience: Duration) -> State {
-        let now = Instant::now();
-        let mut open = self.open.borrow_mut();
-        open.retain(|stream| stream.strong_count() > 0);
-        if !open.is_empty() {
-            self.last.set(now);
-        }
-        let offered = open.iter().filter_map(|stream| stream.upgrade()?.offered.get());
-        if offered.min().is_some_and(|since| now.duration_since(since) > patience) {
-            State::Stalled
-        } else if open.is_empty() && now.duration_since(self.last.get()) > patience {
-            State::Idle
-        } else if self.opened.get() >= REQUESTS {
-            State::Old
-        } else {
-            State::Busy
-        }
-    }
-}
-
 async fn answer(
     core: &Rc<Core>,
     arrival: Arrival,
@@ -173,6 +122,7 @@ async fn answer(
     stream: Rc<Stream>,
 ) -> Response<AnswerBody> {
     let (parts, body) = request.into_parts();
+    stream.admit(text_of(&parts.headers)).await;
     let head = match read_head(parts, &body) {
         Ok(head) => head,
         Err(rejection) => {
@@ -182,7 +132,8 @@ async fn answer(
     };
     let head_only = *head.method() == http::Method::HEAD;
     let body = StreamBody::new(body, core.shared.body_idle);
-    let (exchange, answer) = pipeline::handle(core, arrival, head, body).await;
+    // Boxed, so that its memory goes when the answer's body begins, and not with its stream.
+    let (exchange, answer) = Box::pin(pipeline::handle(core, arrival, head, body)).await;
     match answer {
         Answer::Local(mut answer) => {
             if head_only {
@@ -200,9 +151,14 @@ async fn answer(
     }
 }
 
+/// How long names and values are, without any frame around them.
+fn text_of(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
 /// The head in the form that the pipeline knows. HTTP/2 itself was checked by the library: pseudo-fields, names in
 /// lower case, no connection-specific fields (RFC 9113 §8.2, §8.3).
-fn read_head(parts: http::request::Parts, body: &Incoming) -> Result<RequestHead, Rejection> {
+pub(super) fn read_head(parts: http::request::Parts, body: &Incoming) -> Result<RequestHead, Rejection> {
     let http::request::Parts { method, uri, headers, .. } = parts;
     let authority = uri.authority().map(http::uri::Authority::as_str);
     let named = headers.get_all(http::header::HOST).iter().count();
@@ -226,10 +182,13 @@ fn read_head(parts: http::request::Parts, body: &Incoming) -> Result<RequestHead
         .filter(|(name, _)| **name != http::header::COOKIE)
         .map(|(name, value)| (name.as_str(), value.as_bytes()))
         .chain((!crumbs.is_empty()).then_some(("cookie", &*cookie)));
-    Ok(RequestHead::from_parts(method, target, host.into_iter().chain(fields), framing)?)
+    // The authority may become a field, and what stands between crumbs comes with them.
+    let bytes = text_of(&headers) + authority.map_or(0, |name| "host".len() + name.len()) + cookie.len();
+    let size = (headers.len() + 1, bytes);
+    Ok(RequestHead::from_parts(method, target, host.into_iter().chain(fields), size, framing)?)
 }
 
-fn local(answer: Local, mut exchange: Box<Exchange>, stream: Rc<Stream>) -> Response<AnswerBody> {
+pub(super) fn local(answer: Local, mut exchange: Box<Exchange>, stream: Rc<Stream>) -> Response<AnswerBody> {
     let mut response = Response::new(());
     *response.status_mut() = answer.status;
     response.headers_mut().extend(answer.headers);
@@ -239,7 +198,7 @@ fn local(answer: Local, mut exchange: Box<Exchange>, stream: Rc<Stream>) -> Resp
     response.map(|()| AnswerBody { source, exchange, stream })
 }
 
-fn passed_on(
+pub(super) fn passed_on(
     head: &crate::http1::ResponseHead,
     body: UpstreamBody<Metered<StreamBody>>,
     head_only: bool,
@@ -249,7 +208,7 @@ fn passed_on(
     let mut response = Response::new(());
     *response.status_mut() = head.status();
     let headers = response.headers_mut();
-    transform::response(head, &exchange.id, |name, value| {
+    transform::response_fields(head, &exchange.id, |name, value| {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
             headers.append(name, value);
         }
@@ -267,7 +226,7 @@ fn passed_on(
     if nothing {
         exchange.answer_complete(0);
     }
-    let source = if nothing { Source::Local(None) } else { Source::Upstream(Box::new(body)) };
+    let source = if nothing { Source::Local(None) } else { Source::Upstream(BothWays::new(body)) };
     response.map(|()| AnswerBody { source, exchange, stream })
 }
 
@@ -277,7 +236,7 @@ fn date_value() -> HeaderValue {
 
 /// An answer's body on its way down, with the record of its exchange: whenever this is dropped, the record is
 /// finished.
-struct AnswerBody {
+pub(super) struct AnswerBody {
     source: Source,
     exchange: Box<Exchange>,
     stream: Rc<Stream>,
@@ -285,41 +244,58 @@ struct AnswerBody {
 
 enum Source {
     Local(Option<Bytes>),
-    Upstream(Box<UpstreamBody<Metered<StreamBody>>>),
+    Upstream(BothWays<Metered<StreamBody>>),
+}
+
+enum Next {
+    Data(Bytes),
+    Trailers(HeaderMap),
 }
 
 impl Body for AnswerBody {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = UpstreamFault;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamFault>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, UpstreamFault>>> {
         let this = &mut *self;
-        this.stream.offered.set(None);
+        let stream = &this.stream;
         let body = match &mut this.source {
-            Source::Local(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::Local(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(stream.piece(bytes))))),
             Source::Upstream(body) => body,
         };
-        match std::task::ready!(body.poll_piece(context)) {
-            Ok(true) => {
-                let bytes = Bytes::copy_from_slice(body.piece());
-                body.consume(bytes.len());
-                this.exchange.answer_bytes(bytes.len() as u64);
-                if body.is_over() {
+        body.read_at_most(std::task::ready!(stream.poll_room(context)));
+        let exchange = &mut this.exchange;
+        let next = body.poll_piece(context, |body, more| {
+            if !more {
+                exchange.answer_complete(0);
+                return (body.trailers().map(Next::Trailers), true);
+            }
+            let bytes = Bytes::copy_from_slice(body.piece());
+            body.consume(bytes.len());
+            exchange.answer_bytes(bytes.len() as u64);
+            (Some(Next::Data(bytes)), body.is_over())
+        });
+        match std::task::ready!(next) {
+            Ok((Some(Next::Data(bytes)), over)) => {
+                if over {
                     this.exchange.answer_complete(0);
-                } else {
-                    this.stream.offered.set(Some(Instant::now()));
                 }
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
+                Poll::Ready(Some(Ok(Frame::data(stream.piece(bytes)))))
             }
-            Ok(false) => {
-                this.exchange.answer_complete(0);
-                Poll::Ready(body.trailers().map(|trailers| Ok(Frame::trailers(trailers))))
+            Ok((Some(Next::Trailers(mut trailers)), _)) => {
+                transform::response_trailers(&mut trailers);
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }
+            Ok((None, _)) => Poll::Ready(None),
             Err(fault) => {
                 this.exchange.answer_failed(fault.reason);
+                if this.exchange.is_grpc() {
+                    this.source = Source::Local(None);
+                    return Poll::Ready(Some(Ok(Frame::trailers(reject::grpc::trailers(fault.reason)))));
+                }
                 Poll::Ready(Some(Err(fault)))
             }
         }
@@ -341,24 +317,37 @@ impl Body for AnswerBody {
 }
 
 /// A request's body as its stream brings it.
-struct StreamBody {
+pub(super) struct StreamBody {
     incoming: Incoming,
     piece: Bytes,
     trailers: Option<HeaderMap>,
     over: bool,
+    /// Silence is no fault any more.
+    patient: bool,
     idle: Duration,
     alarm: Alarm,
     waiting_since: Option<Instant>,
 }
 
 impl StreamBody {
-    fn new(incoming: Incoming, idle: Duration) -> Self {
+    pub(super) fn new(incoming: Incoming, idle: Duration) -> Self {
         let over = incoming.is_end_stream();
-        Self { incoming, piece: Bytes::new(), trailers: None, over, idle, alarm: Alarm::default(), waiting_since: None }
+        Self {
+            incoming,
+            piece: Bytes::new(),
+            trailers: None,
+            over,
+            patient: false,
+            idle,
+            alarm: Alarm::default(),
+            waiting_since: None,
+        }
     }
 }
 
 impl ClientBody for StreamBody {
+    const SHARES: bool = true;
+
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, BodyFault>> {
         loop {
             if !self.piece.is_empty() || self.over {
@@ -372,6 +361,7 @@ impl ClientBody for StreamBody {
                     Ok(data) => self.piece = data,
                     Err(frame) => self.trailers = frame.into_trailers().ok(),
                 },
+                Poll::Pending if self.patient => return Poll::Pending,
                 Poll::Pending => {
                     let since = *self.waiting_since.get_or_insert_with(Instant::now);
                     std::task::ready!(self.alarm.poll(since + self.idle, context));
@@ -394,7 +384,13 @@ impl ClientBody for StreamBody {
         Poll::Pending
     }
 
+    fn be_patient(&mut self) {
+        self.patient = true;
+    }
+
     fn trailers(&mut self) -> Option<HeaderMap> {
-        self.trailers.take()
+        let mut trailers = self.trailers.take()?;
+        transform::request_trailers(&mut trailers);
+        Some(trailers)
     }
 }

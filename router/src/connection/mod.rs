@@ -2,27 +2,45 @@
 //!
 //! Must never know policies or destinations.
 
+mod both_ways;
 mod date;
+mod extended;
 mod http1;
 mod http2;
 mod reader;
 mod rewound;
+mod streams;
+mod tunnel;
+mod way;
 mod writer;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use tokio::net::TcpStream;
-
 use self::http1::End;
 use self::rewound::Rewound;
+use crate::listener::{Protocol, Stream};
 use crate::services::Core;
 use crate::stage::identify::Arrival;
 
+/// A connection that can end so that nobody takes what came for whole.
+pub(crate) trait Abort {
+    /// The end will be a reset, not a close.
+    fn abort(&self);
+}
+
 /// Serves a connection until either side ends it.
-pub(crate) async fn serve(core: Rc<Core>, stream: TcpStream, arrival: Arrival) {
+pub(crate) async fn serve(core: Rc<Core>, stream: Stream, arrival: Arrival) {
+    let agreed = stream.protocol();
     let io = RefCell::new(stream);
-    if let End::Http2(read) = http1::serve(&core, &io, arrival).await {
-        http2::serve(core, Rewound::new(read, io.into_inner()), arrival).await;
+    if agreed == Some(Protocol::Http2) {
+        let Some(read) = http1::preface(&core, &io).await else { return };
+        return Box::pin(http2::serve(core, Rewound::new(read, io.into_inner()), arrival)).await;
+    }
+    match http1::serve(&core, &io, arrival).await {
+        End::Closed => {}
+        // Boxed, so that no other connection has the size of these.
+        End::Http2(read) => Box::pin(http2::serve(core, Rewound::new(read, io.into_inner()), arrival)).await,
+        End::Tunnel(opened) => Box::pin(tunnel::run(&core, io.into_inner(), *opened)).await,
     }
 }

@@ -214,7 +214,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Reader<'c, S> {
         }
         let mut left = DRAINED;
         while !self.body_is_over() {
-            if !matches!(std::future::poll_fn(|context| self.poll_piece(context)).await, Ok(_)) {
+            if std::future::poll_fn(|context| self.poll_piece(context)).await.is_err() {
                 return false;
             }
             let bytes = self.ready;

@@ -14,7 +14,7 @@ use http::StatusCode;
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
-use super::date;
+use super::{Abort, date};
 use crate::alarm::Alarm;
 use crate::body::ClientBody;
 use crate::buffer::Buffer;
@@ -22,6 +22,7 @@ use crate::digits;
 use crate::http1::{Framing, LAST_CHUNK, ResponseHead, Version, chunk_head, content_length};
 use crate::observe::Exchange;
 use crate::reject::{Local, Reason};
+use crate::stage::identify::RequestId;
 use crate::stage::transform;
 use crate::upstream::UpstreamBody;
 
@@ -52,6 +53,17 @@ const TOGETHER: usize = 20 * 1024;
 /// The largest chunk made of a piece.
 const CHUNK: usize = 256 * 1024;
 
+/// What becomes of a connection behind an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// The next request.
+    Next,
+    /// Its end.
+    Close,
+    /// A reset: a close would make what came look whole.
+    Abort,
+}
+
 /// Why an answer did not get to its end.
 enum Cut {
     /// The client went, or takes nothing.
@@ -60,15 +72,15 @@ enum Cut {
     Upstream(Reason),
 }
 
-impl<'c, S: AsyncWrite + Unpin> Writer<'c, S> {
+impl<'c, S: AsyncWrite + Abort + Unpin> Writer<'c, S> {
     /// A client that takes not a byte for as long as `stall` would otherwise hold a connection here and one to the
     /// destination for ever.
     pub(super) fn new(io: &'c RefCell<S>, stall: Duration) -> Self {
         Self { io, out: Buffer::default(), sent: 0, stall, alarm: Alarm::default(), stalled_since: None }
     }
 
-    /// Writes an answer of the router's own. Says whether the connection goes on.
-    pub(super) async fn local(&mut self, answer: &Local, terms: Terms, mut exchange: Box<Exchange>) -> bool {
+    /// Writes an answer of the router's own.
+    pub(super) async fn local(&mut self, answer: &Local, terms: Terms, mut exchange: Box<Exchange>) -> After {
         self.status_line(answer.status);
         for (name, value) in &answer.headers {
             self.field(name.as_str().as_bytes(), value.as_bytes());
@@ -83,17 +95,29 @@ impl<'c, S: AsyncWrite + Unpin> Writer<'c, S> {
             exchange.answer_complete(if terms.head_only { 0 } else { answer.body.len() as u64 });
         }
         self.rest();
-        written.is_ok() && !terms.ending
+        if written.is_ok() && !terms.ending { After::Next } else { After::Close }
     }
 
-    /// Passes a destination's answer on. Says whether the connection goes on.
+    /// Tells the client that the protocol changes now. Says whether it is still there.
+    pub(super) async fn switching(&mut self, head: &ResponseHead, id: &RequestId) -> bool {
+        self.status_line(head.status());
+        transform::response(head, id, &mut self.out, |_| {});
+        self.field(b"connection", b"upgrade");
+        self.field(b"upgrade", b"websocket");
+        self.out.extend_from_slice(b"\r\n");
+        let written = poll_fn(|context| self.poll_write_out(context, |_| {})).await;
+        self.rest();
+        written.is_ok()
+    }
+
+    /// Passes a destination's answer on.
     pub(super) async fn upstream<B: ClientBody>(
         &mut self,
         head: &ResponseHead,
         mut body: UpstreamBody<B>,
         terms: Terms,
         mut exchange: Box<Exchange>,
-    ) -> bool {
+    ) -> After {
         let bodiless = terms.head_only || matches!(head.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let framing = match (head.framing(), terms.version) {
             (Framing::Chunked | Framing::UntilClose, Version::Http10) => Framing::UntilClose,
@@ -103,9 +127,8 @@ impl<'c, S: AsyncWrite + Unpin> Writer<'c, S> {
         let terms = Terms { ending: terms.ending || framing == Framing::UntilClose, ..terms };
         self.status_line(head.status());
         let mut dated = false;
-        transform::response(head, &exchange.id, |name, value| {
+        transform::response(head, &exchange.id, &mut self.out, |name| {
             dated |= name.len() == 4 && name.eq_ignore_ascii_case(b"date");
-            field(&mut self.out, name, value);
         });
         if !dated {
             // RFC 9110 §6.6.1: whoever has a clock may add it.
@@ -121,11 +144,20 @@ impl<'c, S: AsyncWrite + Unpin> Writer<'c, S> {
         let passed = poll_fn(|context| self.poll_pass(context, &mut body, framing, &mut exchange)).await;
         self.rest();
         match passed {
-            Ok(()) => exchange.answer_complete(0),
-            Err(Cut::Client) => {}
-            Err(Cut::Upstream(reason)) => exchange.answer_failed(reason),
+            Ok(()) => {
+                exchange.answer_complete(0);
+                if terms.ending { After::Close } else { After::Next }
+            }
+            Err(Cut::Client) => After::Close,
+            Err(Cut::Upstream(reason)) => {
+                exchange.answer_failed(reason);
+                if framing != Framing::UntilClose {
+                    return After::Close;
+                }
+                self.io.borrow().abort();
+                After::Abort
+            }
         }
-        passed.is_ok() && !terms.ending
     }
 
     fn poll_pass<B: ClientBody>(
@@ -210,7 +242,7 @@ impl<'c, S: AsyncWrite + Unpin> Writer<'c, S> {
         if written.is_pending() {
             body.poll_upload(context);
         }
-        let written = ready!(self.taken(written, context)).map_err(|()| Cut::Client)?;
+        let written = ready!(self.taken(&written, context)).map_err(|()| Cut::Client)?;
         let of_out = written.min(self.out.len() - self.sent);
         self.sent += of_out;
         Poll::Ready(Ok(written - of_out))
@@ -227,17 +259,17 @@ impl<'c, S: AsyncWrite + Unpin> Writer<'c, S> {
             if written.is_pending() {
                 meanwhile(context);
             }
-            self.sent += ready!(self.taken(written, context))?;
+            self.sent += ready!(self.taken(&written, context))?;
         }
         Pin::new(&mut *self.io.borrow_mut()).poll_flush(context).map_err(|_| ())
     }
 
     /// What the client took; an error when it takes nothing for too long.
-    fn taken(&mut self, written: Poll<std::io::Result<usize>>, context: &mut Context<'_>) -> Poll<Result<usize, ()>> {
+    fn taken(&mut self, written: &Poll<std::io::Result<usize>>, context: &mut Context<'_>) -> Poll<Result<usize, ()>> {
         match written {
             Poll::Ready(Ok(bytes @ 1..)) => {
                 self.stalled_since = None;
-                Poll::Ready(Ok(bytes))
+                Poll::Ready(Ok(*bytes))
             }
             Poll::Ready(_) => Poll::Ready(Err(())),
             Poll::Pending => {

@@ -39,32 +39,60 @@ impl Fields {
         Some(Self { text, list })
     }
 
-    /// No fields yet, behind a text that is no field.
-    pub(super) fn behind(text: &str) -> Self {
-        let mut fields = Self { text: Buffer::small(), list: Vec::with_capacity(16) };
+    /// No fields yet, behind a text that is no field; so many of so many bytes will come, or about.
+    pub(super) fn behind(text: &str, count: usize, bytes: usize) -> Self {
+        let mut fields = Self { text: Buffer::exact(text.len() + bytes), list: Vec::with_capacity(count) };
         fields.text.extend_from_slice(text.as_bytes());
         fields
     }
 
     /// Adds a field; left out when the text would grow beyond what is told apart.
     pub(crate) fn push(&mut self, name: &str, value: &[u8]) -> bool {
-        let at = self.text.len();
-        let total = at + name.len() + value.len();
-        let (Ok(start), Ok(middle), true) =
-            (u16::try_from(at), u16::try_from(at + name.len()), total <= usize::from(u16::MAX))
-        else {
+        let start = self.text.len();
+        let middle = start + name.len() + 2;
+        if middle + value.len() + 2 > usize::from(u16::MAX) {
             return false;
-        };
-        self.text.extend_from_slice(name.as_bytes());
-        self.text.extend_from_slice(value);
+        }
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            self.text.extend_from_slice(part);
+        }
         #[allow(clippy::cast_possible_truncation, reason = "the sum of all fits")]
         self.list.push(Field {
-            name: start,
+            name: start as u16,
             name_len: name.len() as u16,
-            value: middle,
+            value: middle as u16,
             value_len: value.len() as u16,
         });
         true
+    }
+
+    /// Writes the lines of all fields whose name is to be kept, as they came. Neighbours go in one piece.
+    pub(crate) fn write_kept(&self, out: &mut Vec<u8>, mut keep: impl FnMut(&[u8]) -> bool) {
+        let mut run = 0..0;
+        for (place, field) in self.list.iter().enumerate() {
+            if keep(self.name(*field)) {
+                let start = usize::from(field.name);
+                let end = self.line_end(place);
+                if start != run.end {
+                    out.extend_from_slice(&self.text[run]);
+                    run = start..start;
+                }
+                run.end = end;
+            }
+        }
+        out.extend_from_slice(&self.text[run]);
+    }
+
+    /// Where the line of a field ends: where the next begins, or behind its own CRLF.
+    fn line_end(&self, place: usize) -> usize {
+        if let Some(next) = self.list.get(place + 1) {
+            return usize::from(next.name);
+        }
+        let field = self.list[place];
+        let behind = usize::from(field.value) + usize::from(field.value_len);
+        // An empty value may be placed anywhere: look from the name on.
+        let from = behind.max(usize::from(field.name) + usize::from(field.name_len));
+        memchr::memchr(b'\n', &self.text[from..]).map_or(self.text.len(), |at| from + at + 1)
     }
 
     /// The text that the fields stand in.

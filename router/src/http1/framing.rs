@@ -42,6 +42,15 @@ impl Framing {
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         Ok(if bodiless { Self::None } else { said.unwrap_or(Self::UntilClose) })
     }
+
+    /// The exact length, where it is known.
+    pub(crate) fn exact(self) -> Option<u64> {
+        match self {
+            Self::None => Some(0),
+            Self::Length(length) => Some(length),
+            Self::Chunked | Self::UntilClose => None,
+        }
+    }
 }
 
 /// What the fields say, if they say anything.

@@ -1,6 +1,6 @@
 //! A request's head as it is written for a destination.
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use super::Framing;
 use crate::buffer::Buffer;
@@ -12,12 +12,16 @@ pub(crate) struct Outbound {
     method: Method,
     /// Whether another protocol is asked for.
     pub(crate) upgrade: bool,
+    /// Whether the client takes trailers, for protocols that say so (`TE: trailers`).
+    pub(crate) te_trailers: bool,
+    /// Fields that the client's trailers may not carry.
+    pub(crate) barred: Box<[HeaderName]>,
 }
 
 impl Outbound {
     /// `head` is the first line and fields, each with its line end.
-    pub(crate) fn new(head: Buffer, method: Method) -> Self {
-        Self { head, method, upgrade: false }
+    pub(crate) fn new(head: Buffer, method: Method, upgrade: bool) -> Self {
+        Self { head, method, upgrade, te_trailers: false, barred: Box::default() }
     }
 
     /// The method.

@@ -72,7 +72,8 @@ impl RequestHead {
         Ok(Self::assemble(method, version, fields, target, authority, framing))
     }
 
-    /// The same from parts that another protocol carried: names in lower case, `host` among the fields.
+    /// The same from parts that another protocol carried: names in lower case, `host` among the fields, which are so
+    /// many of so many bytes, or about.
     ///
     /// # Errors
     /// When the target is no path.
@@ -80,10 +81,11 @@ impl RequestHead {
         method: Method,
         target: &str,
         fields: impl Iterator<Item = (&'f str, &'f [u8])>,
+        (count, bytes): (usize, usize),
         framing: Framing,
     ) -> Result<Self, Flaw> {
         let (None, _) = split(target, &method)? else { return Err(Flaw::Target) };
-        let mut text = Fields::behind(target);
+        let mut text = Fields::behind(target, count, bytes);
         for (name, value) in fields {
             if !text.push(name, value) {
                 return Err(Flaw::HeadTooLarge);
@@ -118,6 +120,11 @@ impl RequestHead {
     /// The fields.
     pub(crate) fn fields(&self) -> &Fields {
         &self.fields
+    }
+
+    /// How long it is when it is written out, or about.
+    pub(crate) fn size(&self) -> usize {
+        self.fields.text().len() + ": \r\n".len() * self.fields.len()
     }
 
     /// Path and query, byte for byte.

@@ -27,7 +27,8 @@ fn a_head_is_told_apart_into_its_parts() {
     assert_eq!((head.fields().get("host"), head.fields().len()), (Some(&b"x"[..]), 3));
     let absolute = request("GET http://x:1/a HTTP/1.0\r\nHost: x:1\r\n\r\n").unwrap();
     assert_eq!((absolute.authority(), absolute.target(), absolute.query()), (Some("x:1"), "/a", None));
-    let carried = RequestHead::from_parts(Method::PUT, "/p?q", [("host", &b"h"[..])].into_iter(), Framing::Chunked);
+    let carried =
+        RequestHead::from_parts(Method::PUT, "/p?q", [("host", &b"h"[..])].into_iter(), (1, 5), Framing::Chunked);
     let carried = carried.unwrap();
     assert_eq!((carried.path(), carried.query(), carried.fields().get("host")), ("/p", Some("q"), Some(&b"h"[..])));
 }

@@ -130,46 +130,46 @@ impl Drop for LogBuffer {
 pub(super) fn line(buffer: &mut LogBuffer, exchange: &Exchange, took: Duration) {
     let record = &exchange.record;
     let mut line = Line::begin(&mut buffer.bytes, SystemTime::now() - took);
-    line.plain("request_id", exchange.id.as_str());
+    line.plain(",\"request_id\":\"", exchange.id.as_str());
     let head = exchange.head.as_deref();
-    line.plain("method", head.map_or("", |head| head.method().as_str()));
+    line.plain(",\"method\":\"", head.map_or("", |head| head.method().as_str()));
     if let Some(host) = &record.host {
-        line.plain("host", host.as_str());
+        line.plain(",\"host\":\"", host.as_str());
     }
     // Without the query: queries carry secrets.
-    line.text("path", head.map_or("", |head| head.path()));
-    line.number("status", record.status.into());
+    line.text(",\"path\":", head.map_or("", |head| head.path()));
+    line.number(",\"status\":", record.status.into());
     if let Some(reason) = record.reason {
-        line.plain("reason", reason.code());
+        line.plain(",\"reason\":\"", reason.code());
     }
     if !record.detail.is_empty() {
-        line.text("detail", &record.detail);
+        line.text(",\"detail\":", &record.detail);
     }
     if let Some(route) = &record.route {
-        line.text("route", &route.id);
-        line.text("owner", &route.owner);
+        line.text(",\"route\":", &route.id);
+        line.text(",\"owner\":", &route.owner);
     }
     if let Some(destination) = &record.destination {
-        line.text("destination", destination);
+        line.text(",\"destination\":", destination);
     }
-    line.number("generation", record.generation);
+    line.number(",\"generation\":", record.generation);
     if let Some(client) = record.client {
-        line.address("client", client);
+        line.address(",\"client\":\"", client);
     }
     if let Some(principal) = &record.principal {
-        line.text("principal", principal.name());
-        line.text("authenticated_by", principal.via());
+        line.text(",\"principal\":", principal.name());
+        line.text(",\"authenticated_by\":", principal.via());
     }
-    line.number("bytes_in", exchange.bytes_in.as_ref().map_or(0, |bytes| bytes.get()));
-    line.number("bytes_out", exchange.bytes_out);
-    line.millis("duration_ms", Some(took));
+    line.number(",\"bytes_in\":", exchange.bytes_in.as_ref().map_or(0, |bytes| bytes.get()));
+    line.number(",\"bytes_out\":", exchange.bytes_out);
+    line.millis(",\"duration_ms\":", Some(took));
     let phases = &record.phases;
-    line.millis("resolve_ms", phases.resolve);
-    line.millis("connect_ms", phases.connect);
-    line.millis("tls_ms", phases.tls);
-    line.millis("first_byte_ms", phases.first_byte);
+    line.millis(",\"resolve_ms\":", phases.resolve);
+    line.millis(",\"connect_ms\":", phases.connect);
+    line.millis(",\"tls_ms\":", phases.tls);
+    line.millis(",\"first_byte_ms\":", phases.first_byte);
     if record.destination.is_some() {
-        line.raw("reused", if phases.reused { "true" } else { "false" });
+        line.raw(",\"reused\":", if phases.reused { "true" } else { "false" });
     }
     line.end();
     buffer.lines += 1;
@@ -188,44 +188,36 @@ impl<'b> Line<'b> {
         Self { out }
     }
 
-    fn key(&mut self, key: &str) {
-        self.out.extend_from_slice(b",\"");
-        self.out.extend_from_slice(key.as_bytes());
-        self.out.extend_from_slice(b"\":");
-    }
-
-    /// What needs no quoting in JSON as it is.
+    /// What needs no quoting in JSON as it is. `key` is written to the letter: comma, name and colon.
     fn raw(&mut self, key: &str, value: &str) {
-        self.key(key);
+        self.out.extend_from_slice(key.as_bytes());
         self.out.extend_from_slice(value.as_bytes());
     }
 
-    /// A text of which it is known that nothing in it must be escaped.
+    /// A text of which it is known that nothing in it must be escaped; its first quote is in `key`.
     fn plain(&mut self, key: &str, value: &str) {
-        self.key(key);
-        self.out.push(b'"');
-        self.out.extend_from_slice(value.as_bytes());
+        self.raw(key, value);
         self.out.push(b'"');
     }
 
     /// Any text.
     fn text(&mut self, key: &str, value: &str) {
+        self.out.extend_from_slice(key.as_bytes());
         if value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
-            return self.plain(key, value);
+            self.out.push(b'"');
+            return self.plain("", value);
         }
-        self.key(key);
         // Writing into memory does not fail.
         let _ = serde_json::to_writer(&mut *self.out, value);
     }
 
     fn number(&mut self, key: &str, value: u64) {
-        self.key(key);
+        self.out.extend_from_slice(key.as_bytes());
         digits::decimal(self.out, value);
     }
 
     fn address(&mut self, key: &str, value: IpAddr) {
-        self.key(key);
-        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
         digits::address(self.out, value);
         self.out.push(b'"');
     }

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Record;
+use super::listeners::{Certificates, ListenerCells, listeners};
+use crate::freshness::unix_now;
 use crate::reject::Reason;
 use crate::services::Core;
 use crate::snapshot::store::Store;
@@ -49,7 +51,9 @@ pub(crate) struct CoreMetrics {
     pub(crate) accepted: CellU64,
     pub(crate) accept_failures: CellU64,
     pub(crate) connections: CellU64,
+    pub(crate) listeners: ListenerCells,
     pub(crate) upstream_idle: CellU64,
+    pub(crate) tunnels: CellU64,
     pub(crate) dials: CellU64,
     pub(crate) dials_refused: CellU64,
     /// Shared with whoever scrapes; the core has its own index to it.
@@ -75,7 +79,9 @@ impl CoreMetrics {
             accepted: CellU64::default(),
             accept_failures: CellU64::default(),
             connections: CellU64::default(),
+            listeners: ListenerCells::default(),
             upstream_idle: CellU64::default(),
+            tunnels: CellU64::default(),
             dials: CellU64::default(),
             dials_refused: CellU64::default(),
             series: Mutex::default(),
@@ -127,14 +133,20 @@ impl CoreMetrics {
 pub(crate) struct Metrics {
     pub(crate) cores: Vec<Arc<CoreMetrics>>,
     pub(crate) log_lines_dropped: Arc<AtomicU64>,
+    /// Of the listeners that speak TLS, in the order of the settings.
+    pub(crate) certificates: Vec<Certificates>,
 }
 
 impl Metrics {
     pub(crate) fn new(cores: usize) -> Self {
-        Self { cores: (0..cores).map(|_| Arc::new(CoreMetrics::new())).collect(), log_lines_dropped: Arc::default() }
+        Self {
+            cores: (0..cores).map(|_| Arc::new(CoreMetrics::new())).collect(),
+            log_lines_dropped: Arc::default(),
+            certificates: Vec::new(),
+        }
     }
 
-    fn sum(&self, cell: impl Fn(&CoreMetrics) -> &CellU64) -> u64 {
+    pub(super) fn sum(&self, cell: impl Fn(&CoreMetrics) -> &CellU64) -> u64 {
         self.cores.iter().map(|core| cell(core).value()).sum()
     }
 
@@ -150,15 +162,16 @@ pub(crate) fn render(metrics: &Metrics, store: &Store, age_seconds: f64) -> Stri
     requests(&mut out, metrics);
     routes(&mut out, metrics);
     connections(&mut out, metrics);
+    listeners(&mut out, metrics, unix_now());
     configuration(&mut out, store, age_seconds);
     out
 }
 
-fn family(out: &mut String, name: &str, kind: &str, help: &str) {
+pub(super) fn family(out: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-fn single(out: &mut String, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+pub(super) fn single(out: &mut String, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
     family(out, name, kind, help);
     let _ = writeln!(out, "{name} {value}");
 }
@@ -219,12 +232,19 @@ fn routes(out: &mut String, metrics: &Metrics) {
 fn connections(out: &mut String, metrics: &Metrics) {
     let open = metrics.sum(|core| &core.connections);
     single(out, "postern_connections", "gauge", "Open connections of clients.", open);
+    let name = "postern_core_connections";
+    family(out, name, "gauge", "Open connections of clients, by core.");
+    for (index, core) in metrics.cores.iter().enumerate() {
+        let _ = writeln!(out, "{name}{{core=\"{index}\"}} {}", core.connections.value());
+    }
     let accepted = metrics.sum(|core| &core.accepted);
     single(out, "postern_connections_accepted_total", "counter", "Connections taken.", accepted);
     let failures = metrics.sum(|core| &core.accept_failures);
     single(out, "postern_accept_failures_total", "counter", "Connections that could not be taken.", failures);
     let idle = metrics.sum(|core| &core.upstream_idle);
     single(out, "postern_destination_connections_idle", "gauge", "Kept connections to destinations.", idle);
+    let tunnels = metrics.sum(|core| &core.tunnels);
+    single(out, "postern_tunnels", "gauge", "Open WebSockets.", tunnels);
     let dials = metrics.sum(|core| &core.dials);
     single(out, "postern_dials_total", "counter", "Sockets opened to destinations.", dials);
     let refused = metrics.sum(|core| &core.dials_refused);

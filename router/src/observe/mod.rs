@@ -3,6 +3,7 @@
 //! The only writer of access logs and request metrics. Must never decide anything.
 
 mod access_log;
+mod listeners;
 mod metrics;
 
 use std::cell::Cell;
@@ -11,13 +12,14 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 pub(crate) use access_log::{LogBuffer, LogWriter};
+pub(crate) use listeners::{CertificateCells, Certificates, HandshakeFailure, ReloadResult};
 pub(crate) use metrics::{CoreMetrics, Metrics, RouteSeries, render};
 
 use postern_config::value::HostName;
 
-use crate::http1::RequestHead;
+use crate::http1::{RequestHead, Version};
 use crate::principal::Principal;
-use crate::reject::{Reason, Rejection};
+use crate::reject::{Reason, Rejection, grpc};
 use crate::services::Core;
 use crate::snapshot::RoutePlan;
 use crate::stage::identify::RequestId;
@@ -44,6 +46,8 @@ pub(crate) struct Record {
     pub(crate) client: Option<std::net::IpAddr>,
     pub(crate) route: Option<Arc<RoutePlan>>,
     pub(crate) destination: Option<Arc<str>>,
+    /// The key of the destination that a tunnel was opened to.
+    pub(crate) tunnel: Option<Arc<str>>,
     pub(crate) principal: Option<Principal>,
     pub(crate) status: u16,
     pub(crate) reason: Option<Reason>,
@@ -89,6 +93,13 @@ impl Exchange {
     /// The counter of the request body's bytes.
     pub(crate) fn bytes_in(&mut self) -> Rc<Cell<u64>> {
         Rc::clone(self.bytes_in.get_or_insert_default())
+    }
+
+    /// Whether it is a call of gRPC, whose clients look for a status of its own.
+    pub(crate) fn is_grpc(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| {
+            head.version() == Version::Http2 && head.fields().get("content-type").is_some_and(grpc::is_grpc)
+        })
     }
 
     /// The router answers by itself.

@@ -9,7 +9,6 @@ use argon2::{Argon2, Params};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use http::header::AUTHORIZATION;
 use tokio::task::{JoinHandle, yield_now};
 
 use super::*;
@@ -36,7 +35,7 @@ fn ops() -> Way {
 fn question(way: &Way, credentials: &str) -> PasswordQuestion {
     let value = format!("Basic {}", STANDARD.encode(credentials));
     let headers = Fields::from_iter([("authorization", value.as_str())]);
-    match authenticate(std::slice::from_ref(way), &headers, None, 0) {
+    match authenticate(std::slice::from_ref(way), &headers, None, 0, &Default::default()) {
         Ok(Outcome::Ask(question)) => question,
         Ok(Outcome::Proved(_)) | Err(_) => panic!("a password is asked about"),
     }

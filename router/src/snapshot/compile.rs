@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use postern_config::check::Boundary;
-use postern_config::document::{Authenticator, Destination as Entry, PathHandling, Rewrite};
+use postern_config::document::{Authenticator, Destination as Entry, PathHandling, Protocol, Rewrite};
 use postern_config::merged::{Quarantined, Reading};
 use postern_config::route::{Route, RouteTarget};
 use postern_config::secrets::Secrets;
@@ -16,8 +16,8 @@ use postern_config::value::{HostName, Name, Period, Scheme, Segment, Template};
 use rustls::pki_types::ServerName;
 
 use super::destination::DestinationParts;
-use super::plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts};
-use super::{Destination, HostSet, Snapshot, TlsPlan, table};
+use super::plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts, WEBSOCKET_IDLE};
+use super::{Destination, HostSet, Snapshot, Speaks, TlsPlan, table};
 use crate::stage::authenticate::{Issuer, Realm, Way};
 use crate::upstream::{ClientConfigs, Verify};
 
@@ -140,6 +140,7 @@ impl<'b> Compiler<'b> {
             body_max: policies.body.max.map_or(BODY_MAX, |size| size.bytes()),
             path: path_plan(route),
             raw_path: policies.path == Some(PathHandling::Raw),
+            websocket: (policies.websocket == Some(true)).then(|| or(policies.timeouts.idle, WEBSOCKET_IDLE)),
         })
     }
 
@@ -180,10 +181,11 @@ impl<'b> Compiler<'b> {
             true => target.host.to_string(),
             false => format!("{}:{}", target.host, url.port),
         };
+        let speaks = speaks(entry.protocol, url.scheme);
         // Everything that a connection depends on stands in the key: two targets share one only when all of
         // it is the same.
         let key: Arc<str> = format!(
-            "{}://{dial}:{}|{}|{host}|{:?}|{}",
+            "{}://{dial}:{}|{speaks:?}|{}|{host}|{:?}|{}",
             url.scheme.as_str(),
             url.port,
             target.host,
@@ -202,8 +204,9 @@ impl<'b> Compiler<'b> {
             host: HeaderValue::from_str(&host).map_err(|error| error.to_string())?,
             tls: match url.scheme {
                 Scheme::Http => None,
-                Scheme::Https => Some(self.tls_plan(entry, &target.host)?),
+                Scheme::Https => Some(self.tls_plan(entry, &target.host, speaks)?),
             },
+            speaks,
             addresses: entry.addresses.clone().into_boxed_slice(),
             allow_loopback: self.options.allow_loopback && names_loopback,
         }));
@@ -211,14 +214,16 @@ impl<'b> Compiler<'b> {
         Ok(destination)
     }
 
-    fn tls_plan(&mut self, entry: &Entry, host: &HostName) -> Result<TlsPlan, String> {
+    fn tls_plan(&mut self, entry: &Entry, host: &HostName, speaks: Speaks) -> Result<TlsPlan, String> {
         let verify = Verify::of(entry.tls.server_name.as_ref(), host);
-        let config = self
-            .tls
-            .config(&entry.tls.roots, verify, entry.tls.client_certificate.as_ref())
-            .map_err(|error| error.to_string())?;
+        let mut config = |speaks| {
+            self.tls
+                .config(&entry.tls.roots, verify.clone(), entry.tls.client_certificate.as_ref(), speaks)
+                .map_err(|error| error.to_string())
+        };
+        let (config, http1) = (config(speaks)?, config(Speaks::Http1)?);
         let server_name = ServerName::try_from(host.as_str().to_owned()).map_err(|error| error.to_string())?;
-        Ok(TlsPlan { server_name, config })
+        Ok(TlsPlan { server_name, config, http1 })
     }
 
     /// One copy of a text that many routes share.
@@ -243,6 +248,15 @@ impl<'b> Compiler<'b> {
             .map(|(name, _)| name.as_str())
             .collect();
         names.into_iter().filter_map(|name| name.parse().ok()).collect()
+    }
+}
+
+/// What is spoken over a scheme; the check of the boundary left no others.
+fn speaks(protocol: Protocol, scheme: Scheme) -> Speaks {
+    match (protocol, scheme) {
+        (Protocol::Http1, _) | (Protocol::Auto, Scheme::Http) => Speaks::Http1,
+        (Protocol::H2 | Protocol::H2c, _) => Speaks::Http2,
+        (Protocol::Auto, Scheme::Https) => Speaks::Either,
     }
 }
 

@@ -21,9 +21,23 @@ pub(crate) struct Destination {
     port: u16,
     /// The `Host` that is sent, with the port when it is not the scheme's own.
     host: HeaderValue,
+    /// The same as a line of a head.
+    host_line: Box<[u8]>,
     tls: Option<TlsPlan>,
+    speaks: Speaks,
     addresses: Box<[Network]>,
     allow_loopback: bool,
+}
+
+/// What is spoken with a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Speaks {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: agreed on within TLS, or known in advance without.
+    Http2,
+    /// Whichever TLS agrees on, HTTP/2 rather.
+    Either,
 }
 
 /// How a TLS connection is made: the name asked for, and whose certificate is taken.
@@ -31,8 +45,10 @@ pub(crate) struct Destination {
 pub(crate) struct TlsPlan {
     /// The server name indication.
     pub(crate) server_name: ServerName<'static>,
-    /// Verifies chain and name; there is no other kind.
+    /// Verifies chain and name; there is no other kind. Offers what the destination speaks.
     pub(crate) config: Arc<rustls::ClientConfig>,
+    /// The same, offering HTTP/1.1 alone.
+    pub(crate) http1: Arc<rustls::ClientConfig>,
 }
 
 /// Why a resolved address is not dialled.
@@ -57,19 +73,34 @@ pub(super) struct DestinationParts {
     pub(super) port: u16,
     pub(super) host: HeaderValue,
     pub(super) tls: Option<TlsPlan>,
+    pub(super) speaks: Speaks,
     pub(super) addresses: Box<[Network]>,
     pub(super) allow_loopback: bool,
 }
 
 impl Destination {
     pub(super) fn new(parts: DestinationParts) -> Self {
-        let DestinationParts { key, name, dial, port, host, tls, addresses, allow_loopback } = parts;
-        Self { key, name, dial, port, host, tls, addresses, allow_loopback }
+        let DestinationParts { key, name, dial, port, host, tls, speaks, addresses, allow_loopback } = parts;
+        let host_line = [b"host: ", host.as_bytes(), b"\r\n"].concat().into();
+        Self { key, name, dial, port, host, host_line, tls, speaks, addresses, allow_loopback }
     }
 
     /// A destination without a boundary, for tests of what is done with one.
     #[cfg(test)]
     pub(crate) fn for_test(
+        (dial, port): (&str, u16),
+        host: &str,
+        tls: Option<TlsPlan>,
+        addresses: &[&str],
+        allow_loopback: bool,
+    ) -> Arc<Self> {
+        Self::speaking(Speaks::Http1, (dial, port), host, tls, addresses, allow_loopback)
+    }
+
+    /// The same that speaks something else.
+    #[cfg(test)]
+    pub(crate) fn speaking(
+        speaks: Speaks,
         (dial, port): (&str, u16),
         host: &str,
         tls: Option<TlsPlan>,
@@ -83,6 +114,7 @@ impl Destination {
             port,
             host: HeaderValue::from_str(host).unwrap(),
             tls,
+            speaks,
             addresses: addresses.iter().map(|network| network.parse().unwrap()).collect(),
             allow_loopback,
         }))
@@ -113,9 +145,19 @@ impl Destination {
         &self.host
     }
 
+    /// The same as a line of a head, with its end.
+    pub(crate) fn host_line(&self) -> &[u8] {
+        &self.host_line
+    }
+
     /// How TLS is made; `None` for plain HTTP.
     pub(crate) fn tls(&self) -> Option<&TlsPlan> {
         self.tls.as_ref()
+    }
+
+    /// What is spoken with it.
+    pub(crate) fn speaks(&self) -> Speaks {
+        self.speaks
     }
 
     /// Whether a socket may be opened to `address`. Asked for the very address that is then dialled.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use postern_config::merged::{Counts, Digest, Header, Quarantined};
 
-pub(crate) use destination::{Destination, TlsPlan};
+pub(crate) use destination::{Destination, Speaks, TlsPlan};
 pub(crate) use hosts::HostSet;
 pub(crate) use plan::{ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts};
 

@@ -31,6 +31,8 @@ pub(crate) struct RoutePlan {
     pub(crate) path: PathPlan,
     /// Whether paths with two readings are forwarded below the root.
     pub(crate) raw_path: bool,
+    /// How long a WebSocket may be silent; none where no WebSocket may be opened.
+    pub(crate) websocket: Option<Duration>,
 }
 
 /// One place where a route leads.
@@ -96,6 +98,10 @@ impl Default for Timeouts {
 
 /// A path into claims: `sub`, `realm_access.roles`.
 pub(crate) struct ClaimPath(pub(crate) SmallVec<[Box<str>; 2]>);
+
+/// How long a WebSocket may be silent when nobody says anything: long enough for whoever lets its peer know every few
+/// minutes that it is there, short enough that those who went without a word do not gather.
+pub(crate) const WEBSOCKET_IDLE: Duration = Duration::from_secs(600);
 
 /// The most bytes of a request's body when nobody says anything: what a private API takes.
 pub(crate) const BODY_MAX: u64 = 10 * 1024 * 1024;

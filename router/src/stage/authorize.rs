@@ -75,6 +75,7 @@ mod tests {
             body_max: 0,
             path: PathPlan::Keep,
             raw_path: false,
+            websocket: None,
         })
     }
 

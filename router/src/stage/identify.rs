@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use crate::http1::{Fields, RequestHead, text};
 use crate::reject::{Reason, Rejection};
+use crate::snapshot::HostSet;
 
 /// The facts of a connection that a request came over.
 #[derive(Debug, Clone, Copy)]
@@ -142,11 +143,12 @@ pub(crate) fn identify(
     head: Rc<RequestHead>,
     arrival: Arrival,
     trust: &Trust,
+    hosts: &HostSet,
     id: RequestId,
 ) -> Result<Request, Rejection> {
     check_method(head.method())?;
     check_fields(head.fields())?;
-    let host = host_of(&head)?;
+    let host = host_of(&head, hosts)?;
     if head.target().len() > PATH_BYTES {
         return Err(Rejection::new(Reason::PathTooLong, format!("{} bytes", head.target().len())));
     }
@@ -185,7 +187,7 @@ fn check_fields(fields: &Fields) -> Result<(), Rejection> {
 }
 
 /// The one host of a request, in lower case and without port (RFC 9112 §3.2).
-fn host_of(head: &RequestHead) -> Result<HostName, Rejection> {
+fn host_of(head: &RequestHead, hosts: &HostSet) -> Result<HostName, Rejection> {
     let mut values = head.fields().all("host");
     let value = match (values.next(), values.next()) {
         (Some(value), None) => text(value).ok_or_else(|| Rejection::new(Reason::HostInvalid, "not ASCII"))?,
@@ -194,6 +196,9 @@ fn host_of(head: &RequestHead) -> Result<HostName, Rejection> {
     };
     if head.authority().is_some_and(|authority| !value.eq_ignore_ascii_case(authority)) {
         return Err(Rejection::new(Reason::HostInvalid, "the target names another host than Host"));
+    }
+    if let Some(known) = hosts.known(value) {
+        return Ok(known);
     }
     let name = match value.rsplit_once(':') {
         Some((name, port)) if port.parse::<u16>().is_ok_and(|n| n > 0) && port.len() <= 5 && !port.starts_with('+') => {

@@ -7,3 +7,4 @@ pub(crate) mod authorize;
 pub(crate) mod find;
 pub(crate) mod identify;
 pub(crate) mod transform;
+pub(crate) mod upgrade;

@@ -7,41 +7,48 @@
 
 use std::net::IpAddr;
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use smallvec::SmallVec;
 
 use super::identify::{REQUEST_ID, Request, RequestId};
 use crate::buffer::Buffer;
 use crate::digits;
-use crate::http1::{Fields, Outbound, ResponseHead};
+use crate::http1::{Fields, Framing, Outbound, ResponseHead, Version};
 use crate::snapshot::{ClaimPath, PathPart, PathPlan, RoutePlan, Target};
 
-/// The head as the destination gets it, written in one pass. `claim` gives the value of a claim of the caller.
+/// What the router writes of its own into a request's head, or about.
+const OWN: usize = 384;
+
+/// The head as the destination gets it, written in one pass. `upgrade` asks it for a WebSocket, whatever is left of the
+/// client's own words for that; `claim` gives the value of a claim of the caller.
 pub(crate) fn request(
     request: &Request,
     peer: IpAddr,
     route: &RoutePlan,
     target: &Target,
     settable: &[HeaderName],
+    upgrade: bool,
     claim: impl Fn(&ClaimPath) -> Option<String>,
 ) -> Outbound {
     let Request { head, id, vouched, scheme, host, .. } = request;
-    let mut out = Buffer::small();
+    // A connection with many requests at once keeps no more than it must for each.
+    let mut out = match head.version() {
+        Version::Http2 => Buffer::exact(head.size() + OWN),
+        Version::Http10 | Version::Http11 => Buffer::small(),
+    };
     out.extend_from_slice(head.method().as_str().as_bytes());
     out.push(b' ');
     write_target(&mut out, request, route, target);
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    field(&mut out, b"host", target.destination.host().as_bytes());
+    out.extend_from_slice(target.destination.host_line());
     let named = named_by_connection(head.fields());
-    for (name, value) in head.fields().iter() {
+    head.fields().write_kept(&mut out, |name| {
         let taken_off = is_hop_by_hop(name)
             || is_never_forwarded(name)
             || is_named(name, settable.iter().map(HeaderName::as_str))
             || is_named(name, named.iter().copied());
-        if !taken_off {
-            field(&mut out, name, value);
-        }
-    }
+        !taken_off
+    });
     field(&mut out, REQUEST_ID.as_bytes(), id.as_str().as_bytes());
     out.extend_from_slice(b"x-forwarded-for: ");
     if let Some(vouched) = vouched {
@@ -49,31 +56,84 @@ pub(crate) fn request(
         out.extend_from_slice(b", ");
     }
     digits::address(&mut out, peer);
+    let rest: &[u8] = match *scheme {
+        "https" => b"\r\nvia: 1.1 postern\r\nx-forwarded-proto: https\r\nx-forwarded-host: ",
+        _ => b"\r\nvia: 1.1 postern\r\nx-forwarded-proto: http\r\nx-forwarded-host: ",
+    };
+    out.extend_from_slice(rest);
+    out.extend_from_slice(host.as_str().as_bytes());
     out.extend_from_slice(b"\r\n");
-    field(&mut out, b"x-forwarded-proto", scheme.as_bytes());
-    field(&mut out, b"x-forwarded-host", host.as_str().as_bytes());
-    out.extend_from_slice(b"via: 1.1 postern\r\n");
     for (name, path) in &route.identity_headers {
         if let Some(value) = claim(path) {
             field(&mut out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
-    Outbound::new(out, head.method().clone())
+    if upgrade {
+        out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+    }
+    let mut outbound = Outbound::new(out, head.method().clone(), upgrade);
+    outbound.te_trailers = head.version() == Version::Http2 && head.lists("te", "trailers");
+    if head.version() == Version::Http2 && head.framing() != Framing::None {
+        outbound.barred = settable.into();
+    }
+    outbound
 }
 
-/// The fields as the client gets them, but for those of framing, which belong to the connection.
-pub(crate) fn response(head: &ResponseHead, id: &RequestId, mut emit: impl FnMut(&[u8], &[u8])) {
+/// Takes off a client's trailers what a destination would believe of a head. What only some snapshot's router writes
+/// is taken off where that is known.
+pub(crate) fn request_trailers(trailers: &mut HeaderMap) {
+    remove(trailers, |name| is_hop_by_hop(name) || is_never_forwarded(name) || is_named(name, END_TO_END.into_iter()));
+}
+
+/// Takes off a destination's trailers what it may not say to a client.
+pub(crate) fn response_trailers(trailers: &mut HeaderMap) {
+    remove(trailers, |name| !passes_down(name));
+}
+
+fn remove(trailers: &mut HeaderMap, taken_off: impl Fn(&[u8]) -> bool) {
+    let names: SmallVec<[HeaderName; 4]> =
+        trailers.keys().filter(|name| taken_off(name.as_str().as_bytes())).cloned().collect();
+    for name in names {
+        trailers.remove(name);
+    }
+}
+
+/// The fields as the client gets them, but for those of framing, which belong to the connection. `each` is told the
+/// names of those that are passed on.
+pub(crate) fn response(head: &ResponseHead, id: &RequestId, out: &mut Vec<u8>, mut each: impl FnMut(&[u8])) {
+    let named = named_by_connection(head.fields());
+    head.fields().write_kept(out, |name| {
+        let passes = passes_down(name) && !is_named(name, named.iter().copied());
+        if passes {
+            each(name);
+        }
+        passes
+    });
+    field(out, REQUEST_ID.as_bytes(), id.as_str().as_bytes());
+}
+
+/// The same for a protocol that does not write lines.
+pub(crate) fn response_fields(head: &ResponseHead, id: &RequestId, mut emit: impl FnMut(&[u8], &[u8])) {
     let named = named_by_connection(head.fields());
     for (name, value) in head.fields().iter() {
-        // Only the router says why the router refused; and where else a destination is to be had is its own affair.
-        let taken_off = is_hop_by_hop(name)
-            || is_named(name, ["content-length", "x-postern-reason", "alt-svc", REQUEST_ID].into_iter())
-            || is_named(name, named.iter().copied());
-        if !taken_off {
+        if passes_down(name) && !is_named(name, named.iter().copied()) {
             emit(name, value);
         }
     }
     emit(REQUEST_ID.as_bytes(), id.as_str().as_bytes());
+}
+
+/// Only the router says why the router refused; and where else a destination is to be had is its own affair.
+fn passes_down(name: &[u8]) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+    let router_s_own = match name.len() {
+        7 => is("alt-svc"),
+        12 => is(REQUEST_ID),
+        14 => is("content-length"),
+        16 => is("x-postern-reason"),
+        _ => false,
+    };
+    !router_s_own && !is_hop_by_hop(name)
 }
 
 fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {

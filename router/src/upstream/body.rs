@@ -1,6 +1,7 @@
 //! The answer's body on its way down.
 //!
-//! Owns the connection until the last byte: at the end it goes back to be kept, on any failure or when the body is
+//! Whoever passes it on need not know which protocol brings it. Over HTTP/1 it
+//! owns the connection until the last byte: at the end it goes back to be kept, on any failure or when the body is
 //! dropped before, it is closed. What is left of the request goes up meanwhile. Nothing is gathered; a piece goes on
 //! as it came. Must never know where it goes.
 
@@ -11,22 +12,35 @@ use tokio::time::Instant;
 
 use super::deadline::Deadlines;
 use super::http1::{Connection, ReadFault, Rest};
+use super::http2::OverHttp2;
 use super::pool::Place;
 use super::upload::{SendFault, Upload};
 use crate::body::{BodyFault, ClientBody};
 use crate::reject::{Reason, Rejection};
 
-/// The body of a destination's answer.
-pub(crate) struct UpstreamBody<B> {
+/// The body of a destination's answer, whatever protocol brings it.
+#[allow(clippy::large_enum_variant, reason = "the large one is the common one, and a box would cost an allocation")]
+pub(crate) enum UpstreamBody<B> {
+    /// On a connection of its own.
+    Http1(OverHttp1<B>),
+    /// On a stream of a session.
+    Http2(Box<OverHttp2<B>>),
+}
+
+/// The body of an answer that has a connection for itself.
+pub(crate) struct OverHttp1<B> {
     /// Held until the end; `None` from then on.
     lease: Option<Lease<B>>,
     rest: Rest,
     /// So many bytes of data are at the front.
     ready: usize,
+    /// How much may be read at once.
+    most: usize,
     deadlines: Deadlines,
     /// Since when the destination is waited for; `None` while there are pieces to be had. A client that does not
     /// read is not the destination's idleness.
     waiting_since: Option<Instant>,
+    /// Whether its end was passed on.
     finished: bool,
 }
 
@@ -58,8 +72,103 @@ impl From<Rejection> for UpstreamFault {
 }
 
 impl<B: ClientBody> UpstreamBody<B> {
+    /// From now on, reads no more than that at once. HTTP/2 has windows for that.
+    pub(crate) fn read_at_most(&mut self, bytes: usize) {
+        if let Self::Http1(body) = self {
+            body.read_at_most(bytes);
+        }
+    }
+
+    /// Ready once there is a [piece](Self::piece), or with `false` at the end.
+    ///
+    /// # Errors
+    /// Why there is no more; nothing else will come.
+    pub(crate) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, UpstreamFault>> {
+        match self {
+            Self::Http1(body) => body.poll_piece(context),
+            Self::Http2(body) => body.poll_piece(context),
+        }
+    }
+
+    /// Sends on what is left of the request while the answer is already on its way.
+    pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) {
+        match self {
+            Self::Http1(body) => body.poll_upload(context),
+            Self::Http2(body) => body.poll_upload(context),
+        }
+    }
+
+    /// Whether something of the request is still to be sent.
+    pub(crate) fn is_uploading(&self) -> bool {
+        match self {
+            Self::Http1(body) => {
+                body.lease.as_ref().is_some_and(|lease| !lease.upload.ended() && lease.fault.is_none())
+            }
+            Self::Http2(body) => body.is_uploading(),
+        }
+    }
+
+    /// Ready when the client is no longer there.
+    pub(crate) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Http1(body) => body.poll_gone(context),
+            Self::Http2(body) => body.poll_gone(context),
+        }
+    }
+
+    /// The bytes that are there.
+    pub(crate) fn piece(&self) -> &[u8] {
+        match self {
+            Self::Http1(body) => body.piece(),
+            Self::Http2(body) => body.piece(),
+        }
+    }
+
+    /// Lets go of bytes of the piece.
+    pub(crate) fn consume(&mut self, bytes: usize) {
+        match self {
+            Self::Http1(body) => body.consume(bytes),
+            Self::Http2(body) => body.consume(bytes),
+        }
+    }
+
+    /// Trailers behind the end, where the destination's protocol has any that may go on.
+    pub(crate) fn trailers(&mut self) -> Option<http::HeaderMap> {
+        match self {
+            Self::Http1(_) => None,
+            Self::Http2(body) => body.trailers(),
+        }
+    }
+
+    /// Whether everything was had.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_over(),
+            Self::Http2(body) => body.is_over(),
+        }
+    }
+
+    /// Notes that its end was passed on.
+    pub(crate) fn finish(&mut self) {
+        match self {
+            Self::Http1(body) => body.finished = true,
+            Self::Http2(body) => body.finished = true,
+        }
+    }
+
+    /// Whether its end was passed on.
+    pub(crate) fn is_finished(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.finished,
+            Self::Http2(body) => body.finished,
+        }
+    }
+}
+
+impl<B: ClientBody> OverHttp1<B> {
     pub(super) fn new(lease: Lease<B>, rest: Rest, deadlines: Deadlines) -> Self {
-        let mut body = Self { lease: Some(lease), rest, ready: 0, deadlines, waiting_since: None, finished: false };
+        let (lease, most) = (Some(lease), usize::MAX);
+        let mut body = Self { lease, rest, ready: 0, most, deadlines, waiting_since: None, finished: false };
         if body.rest.is_over() {
             body.release();
         }
@@ -70,7 +179,7 @@ impl<B: ClientBody> UpstreamBody<B> {
     ///
     /// # Errors
     /// Why there is no more; nothing else will come.
-    pub(crate) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, UpstreamFault>> {
+    pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, UpstreamFault>> {
         loop {
             if self.ready > 0 {
                 return Poll::Ready(Ok(true));
@@ -94,7 +203,7 @@ impl<B: ClientBody> UpstreamBody<B> {
                 // The destination waits for what will never come.
                 return Poll::Ready(Err(self.fail(ReadFault::Ended)));
             }
-            match lease.connection.poll_more(context, self.rest.is_long()) {
+            match lease.connection.poll_more(context, self.rest.worth().min(self.most)) {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0)) => match self.rest.at_end() {
                     Ok(()) => self.lease = None,
@@ -106,8 +215,13 @@ impl<B: ClientBody> UpstreamBody<B> {
         }
     }
 
+    /// From now on, reads no more than that at once.
+    pub(super) fn read_at_most(&mut self, bytes: usize) {
+        self.most = bytes;
+    }
+
     /// Sends on what is left of the request while the answer is already on its way.
-    pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) {
+    pub(super) fn poll_upload(&mut self, context: &mut Context<'_>) {
         let Some(Lease { connection, upload, fault, .. }) = &mut self.lease else { return };
         if upload.ended() || fault.is_some() {
             return;
@@ -121,17 +235,17 @@ impl<B: ClientBody> UpstreamBody<B> {
     }
 
     /// Ready when the client is no longer there.
-    pub(crate) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.lease.as_mut().map_or(Poll::Pending, |lease| lease.upload.poll_gone(context))
     }
 
     /// The bytes that are there.
-    pub(crate) fn piece(&self) -> &[u8] {
+    pub(super) fn piece(&self) -> &[u8] {
         self.lease.as_ref().map_or(&[], |lease| &lease.connection.unused()[..self.ready])
     }
 
     /// Lets go of bytes of the piece.
-    pub(crate) fn consume(&mut self, bytes: usize) {
+    pub(super) fn consume(&mut self, bytes: usize) {
         self.ready -= bytes;
         if let Some(lease) = &mut self.lease {
             lease.connection.skip(bytes);
@@ -142,24 +256,9 @@ impl<B: ClientBody> UpstreamBody<B> {
         }
     }
 
-    /// Trailers behind the end, where the destination's protocol has any that may go on.
-    pub(crate) fn trailers(&mut self) -> Option<http::HeaderMap> {
-        None
-    }
-
     /// Whether everything was had.
-    pub(crate) fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.lease.is_none()
-    }
-
-    /// Notes that its end was passed on.
-    pub(crate) fn finish(&mut self) {
-        self.finished = true;
-    }
-
-    /// Whether its end was passed on.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.finished
     }
 
     /// The exchange is over: the connection is kept if the request was sent to its end too. If not, the

@@ -34,6 +34,15 @@ pub(super) struct Dialer {
     refused: Cell<u64>,
 }
 
+/// What TLS offers to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// What the destination speaks.
+    All,
+    /// HTTP/1.1 alone.
+    Http1,
+}
+
 /// What a dialer did since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Dials {
@@ -62,6 +71,7 @@ impl Dialer {
     pub(super) async fn dial(
         &self,
         destination: &Destination,
+        offer: Offer,
         deadline: Instant,
         phases: &mut Phases,
     ) -> Result<Stream, Rejection> {
@@ -78,7 +88,7 @@ impl Dialer {
         let io = match destination.tls() {
             None => Io::Plain(tcp),
             Some(plan) => {
-                let secured = handshake(plan, tcp, deadline).await?;
+                let secured = handshake(plan, offer, tcp, deadline).await?;
                 phases.tls = Some(connected.elapsed());
                 Io::Tls(Box::new(secured))
             }
@@ -186,8 +196,17 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
 
 const KEEPALIVE: Duration = Duration::from_secs(45);
 
-async fn handshake(plan: &TlsPlan, tcp: TcpStream, deadline: Instant) -> Result<TlsStream<TcpStream>, Rejection> {
-    let connector = TlsConnector::from(std::sync::Arc::clone(&plan.config));
+async fn handshake(
+    plan: &TlsPlan,
+    offer: Offer,
+    tcp: TcpStream,
+    deadline: Instant,
+) -> Result<TlsStream<TcpStream>, Rejection> {
+    let config = match offer {
+        Offer::All => &plan.config,
+        Offer::Http1 => &plan.http1,
+    };
+    let connector = TlsConnector::from(std::sync::Arc::clone(config));
     let secured = timeout_at(deadline, connector.connect(plan.server_name.clone(), tcp)).await;
     secured.map_err(|_| too_late("TLS handshake"))?.map_err(|error| tls::rejection(&error))
 }
@@ -227,6 +246,14 @@ impl Stream {
     /// The address that was dialled.
     pub(super) fn peer(&self) -> IpAddr {
         self.peer
+    }
+
+    /// Whether TLS agreed on HTTP/2.
+    pub(super) fn agreed_on_http2(&self) -> bool {
+        match &self.io {
+            Io::Plain(_) => false,
+            Io::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
     }
 
     /// The socket, to be asked how it is.

@@ -106,12 +106,13 @@ impl Connection {
         (self.start, self.interim) = (0, 0);
     }
 
-    /// The head of the answer to a request with `method`. Interim answers are let pass, up to a bound: the client
-    /// was invited by the router, if at all.
+    /// The head of the answer to a request with `method`, reading at most so much at once. Interim answers are let
+    /// pass, up to a bound: the client was invited by the router, if at all.
     pub(super) fn poll_head(
         &mut self,
         context: &mut Context<'_>,
         method: &Method,
+        most: usize,
     ) -> Poll<Result<ResponseHead, ReadFault>> {
         loop {
             let bytes = &self.buffer[self.start..];
@@ -132,7 +133,7 @@ impl Connection {
                 None if bytes.len() <= RESPONSE_HEAD => {}
                 _ => return Poll::Ready(Err(ReadFault::Flawed(Flaw::HeadTooLarge))),
             }
-            match ready!(self.poll_more(context, false)) {
+            match ready!(self.poll_more(context, most)) {
                 Ok(0) => return Poll::Ready(Err(ReadFault::Ended)),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(ReadFault::Broken(error))),
@@ -149,15 +150,15 @@ impl Connection {
     pub(super) fn skip(&mut self, bytes: usize) {
         self.start += bytes;
         if self.start == self.buffer.len() {
-            self.buffer.clear();
-            self.start = 0;
+            // What is read next may be of another size, or a long time off.
+            (self.buffer, self.start) = (Buffer::default(), 0);
         }
     }
 
-    /// Reads once: zero at the end. While nothing comes and nothing is kept, no memory is held.
-    pub(super) fn poll_more(&mut self, context: &mut Context<'_>, long: bool) -> Poll<std::io::Result<usize>> {
-        if self.buffer.is_empty() && self.buffer.capacity() < if long { buffer::LARGE } else { 1 } {
-            self.buffer = if long { Buffer::large() } else { Buffer::medium() };
+    /// Reads once, at most so much: zero at the end. While nothing comes and nothing is kept, no memory is held.
+    pub(super) fn poll_more(&mut self, context: &mut Context<'_>, most: usize) -> Poll<std::io::Result<usize>> {
+        if self.buffer.is_empty() {
+            self.buffer = Buffer::for_reading(most);
         } else if self.start > 0 {
             self.buffer.drain(..self.start);
             self.start = 0;
@@ -249,9 +250,9 @@ impl Rest {
         }
     }
 
-    /// Whether large pieces are worth their memory.
-    pub(super) fn is_long(&self) -> bool {
-        matches!(self, Self::Length(left) if *left > LONG)
+    /// How much it is worth to read at once.
+    pub(super) fn worth(&self) -> usize {
+        if matches!(self, Self::Length(left) if *left > LONG) { buffer::LARGE } else { buffer::MEDIUM }
     }
 }
 

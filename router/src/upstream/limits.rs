@@ -54,3 +54,35 @@ pub(super) const STAGGER: Duration = Duration::from_millis(250);
 
 /// Largest PEM file read.
 pub(super) const PEM_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Streams at once on one session, where the destination allows as many.
+pub(super) const STREAMS: usize = 100;
+
+/// Sessions with one destination.
+pub(super) const SESSIONS: usize = 64;
+
+/// What a destination may send of one answer before we take it, and of all of a session together.
+pub(super) const WINDOW: u32 = 64 * 1024;
+pub(super) const SESSION_WINDOW: u32 = 1024 * 1024;
+
+/// The most bytes of one answer's fields, counted with 32 for each (RFC 9113 §6.5.2).
+pub(super) const HEADER_LIST: u32 = 16 * 1024;
+
+/// No table of fields is kept: with one, a byte on the wire could stand for thousands in memory.
+pub(super) const HEADER_TABLE: u32 = 0;
+
+/// What is buffered of a request that a destination does not take.
+pub(super) const SEND_BUFFER: usize = 64 * 1024;
+
+/// How long a destination that agreed on HTTP/1.1 is not asked for HTTP/2 again.
+pub(super) const HTTP1_FOR: Duration = Duration::from_secs(60);
+
+/// How long a session that is in doubt may take to answer a ping.
+pub(super) const PONG: Duration = Duration::from_secs(10);
+
+/// How long the end of an answer without a body is waited for before its stream is reset.
+pub(super) const SEE_OFF: Duration = Duration::from_secs(1);
+
+/// How long a session is silent before TCP asks whether the peer is there, and how often it asks then.
+pub(super) const SESSION_SILENCE: Duration = Duration::from_secs(15);
+pub(super) const SESSION_PROBE: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@ mod body;
 mod connect;
 mod deadline;
 mod http1;
+mod http2;
 mod limits;
 mod pool;
 mod resolve;
@@ -33,22 +34,24 @@ pub(crate) use self::connect::Stream;
 pub(crate) use self::resolve::Resolver;
 pub(crate) use self::tls::{ClientConfigs, Verify};
 
-use self::body::Lease;
-use self::connect::Dialer;
+use self::body::{Lease, OverHttp1};
+use self::connect::{Dialer, Offer};
 use self::deadline::{Deadlines, Waiting};
 use self::http1::{Connection, Rest};
+use self::http2::{Reached, Sessions};
 use self::pool::Pool;
 use self::upload::{SendFault, Upload};
 use crate::body::{ClientBody, Metered};
-use crate::buffer::Buffer;
+use crate::buffer::{self, Buffer};
 use crate::http1::{Outbound, ResponseHead};
 use crate::reject::{Reason, Rejection};
-use crate::snapshot::{Destination, Timeouts};
+use crate::snapshot::{Destination, Speaks, Timeouts};
 
 /// The way to all destinations from one core.
 pub(crate) struct Upstreams {
     dialer: Dialer,
     pool: Rc<Pool>,
+    sessions: Rc<Sessions>,
     reused: Cell<u64>,
     repeated: Cell<u64>,
 }
@@ -88,11 +91,12 @@ pub(crate) struct Counters {
 impl Upstreams {
     /// To be made on the core that uses it.
     pub(crate) fn new(resolver: Resolver) -> Self {
-        Self { dialer: Dialer::new(resolver), pool: Rc::default(), reused: Cell::new(0), repeated: Cell::new(0) }
+        let (reused, repeated) = (Cell::new(0), Cell::new(0));
+        Self { dialer: Dialer::new(resolver), pool: Rc::default(), sessions: Rc::default(), reused, repeated }
     }
 
     /// Sends a request that `began` then, and brings the answer's head; its body follows. Dropping the future closes
-    /// the connection.
+    /// the connection, or resets the stream.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -106,10 +110,27 @@ impl Upstreams {
         began: Instant,
     ) -> Result<Answer<Metered<B>>, Rejection> {
         let deadlines = Deadlines::new(timeouts, began);
+        let mut fresh = None;
+        // A WebSocket is HTTP/1.1's: where either is spoken, that one is.
+        let over_http1 = match destination.speaks() {
+            Speaks::Http1 => true,
+            Speaks::Either => outbound.upgrade,
+            Speaks::Http2 => false,
+        };
+        if !over_http1 {
+            // Boxed, so that the common way's future is not as large as this one's.
+            match Box::pin(self.reach(destination, &deadlines, phases)).await? {
+                Reached::Http1(connection) => fresh = connection,
+                Reached::Session(slot) => {
+                    let exchange = self.over_http2(slot, destination, deadlines, outbound, body, phases);
+                    return Box::pin(exchange).await;
+                }
+            }
+        }
         let (method, upgrade, framing) = (outbound.method().clone(), outbound.upgrade, body.framing());
         let mut upload = Upload::new(outbound.framed(framing), body, framing, began);
         let place = self.pool.place(destination);
-        let (connection, head) = self.exchange(destination, &deadlines, &method, &mut upload, phases).await?;
+        let (connection, head) = self.exchange(destination, fresh, &deadlines, &method, &mut upload, phases).await?;
         if head.status() == StatusCode::SWITCHING_PROTOCOLS {
             // No upgrade was asked for, so this is an answer to something else (RFC 9110 §15.2.2); what follows is
             // not HTTP.
@@ -121,17 +142,18 @@ impl Upstreams {
         let keeps_alive = head.keeps_alive();
         let rest = Rest::of(head.framing());
         let lease = Lease { connection, upload, place, keeps_alive, fault: None };
-        Ok(Answer { content: Content::Body(UpstreamBody::new(lease, rest, deadlines)), head })
+        Ok(Answer { content: Content::Body(UpstreamBody::Http1(OverHttp1::new(lease, rest, deadlines))), head })
     }
 
     /// Drops kept connections of destinations that are served no more. Those in use go when their exchange ends.
     pub(crate) fn retain(&self, served: &HashSet<Arc<str>>) {
         self.pool.retain(served);
+        self.sessions.retain(served);
     }
 
-    /// How many connections are kept.
+    /// How many connections carry nothing and are kept.
     pub(crate) fn idle_connections(&self) -> usize {
-        self.pool.len()
+        self.pool.len() + self.sessions.idle()
     }
 
     /// What was done since the start.
@@ -148,17 +170,20 @@ impl Upstreams {
     }
 
     /// A kept connection first. It may have been closed a moment ago without our knowing; then the request goes
-    /// to a new one, if it is sure that this cannot do anything twice.
+    /// to a new one, if it is sure that this cannot do anything twice. `fresh` is a connection that was just made.
     async fn exchange<B: ClientBody>(
         &self,
         destination: &Destination,
+        fresh: Option<Connection>,
         deadlines: &Deadlines,
         method: &Method,
         upload: &mut Upload<B>,
         phases: &mut Phases,
     ) -> Result<(Box<Connection>, ResponseHead), Rejection> {
         let repeatable = is_idempotent(method) && upload.is_bodiless();
-        while let Some(mut kept) = self.pool.take(destination, !repeatable, upload.moved()) {
+        while fresh.is_none()
+            && let Some(mut kept) = self.pool.take(destination, !repeatable, upload.moved())
+        {
             self.reused.set(self.reused.get() + 1);
             phases.reused = true;
             match answer(&mut kept, upload, method, deadlines, phases).await {
@@ -172,7 +197,12 @@ impl Upstreams {
                 break;
             }
         }
-        let mut connection = self.open(destination, deadlines, phases).await?;
+        let mut connection = match fresh {
+            Some(fresh) => Box::new(fresh),
+            // Boxed, so that what waits for an answer has not the size of what dials.
+            None => Box::pin(self.open(destination, deadlines, phases)).await?,
+        };
+        upload.only_once();
         let head = answer(&mut connection, upload, method, deadlines, phases).await;
         head.map(|head| (connection, head)).map_err(|failure| failure.rejection)
     }
@@ -184,7 +214,7 @@ impl Upstreams {
         phases: &mut Phases,
     ) -> Result<Box<Connection>, Rejection> {
         let deadline = deadlines.connect(Instant::now());
-        let dialled = self.dialer.dial(destination, deadline, phases).await;
+        let dialled = self.dialer.dial(destination, Offer::Http1, deadline, phases).await;
         // Whichever ended first: a total that is over is what the client has to know.
         let stream = dialled.map_err(|rejection| deadlines.check_total(Instant::now()).err().unwrap_or(rejection))?;
         Ok(Box::new(Connection::new(stream)))
@@ -245,7 +275,9 @@ fn poll_answer<B: ClientBody>(
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
     }
-    if let Poll::Ready(head) = connection.poll_head(context, method) {
+    if let Poll::Ready(head) =
+        connection.poll_head(context, method, if B::SHARES { buffer::SMALL } else { buffer::MEDIUM })
+    {
         let lost = !connection.has_answered();
         return Poll::Ready(head.map_err(|fault| {
             let lost = lost && fault.is_end();

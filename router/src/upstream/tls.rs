@@ -6,7 +6,7 @@
 //!
 //! A resumed session skips the certificate check, and rustls finds sessions by server name within one
 //! configuration. So two destinations that verify differently must never share a configuration:
-//! [`ClientConfigs`] makes one for each (roots, way of verifying, client certificate).
+//! [`ClientConfigs`] makes one for each (roots, way of verifying, client certificate, protocols offered).
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -26,6 +26,7 @@ use rustls::{
 
 use super::limits;
 use crate::reject::{Reason, Rejection};
+use crate::snapshot::Speaks;
 
 /// Which name the destination's certificate must carry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -78,7 +79,7 @@ pub(crate) enum TlsSetupError {
 /// The configurations of one snapshot, each made once.
 #[derive(Default)]
 pub(crate) struct ClientConfigs {
-    made: HashMap<(Roots, Verify, Option<ClientCertificate>), Arc<ClientConfig>>,
+    made: HashMap<(Roots, Verify, Option<ClientCertificate>, Speaks), Arc<ClientConfig>>,
 }
 
 impl ClientConfigs {
@@ -91,12 +92,13 @@ impl ClientConfigs {
         roots: &Roots,
         verify: Verify,
         client_certificate: Option<&ClientCertificate>,
+        speaks: Speaks,
     ) -> Result<Arc<ClientConfig>, TlsSetupError> {
-        let key = (roots.clone(), verify, client_certificate.cloned());
+        let key = (roots.clone(), verify, client_certificate.cloned(), speaks);
         if let Some(config) = self.made.get(&key) {
             return Ok(Arc::clone(config));
         }
-        let config = client_config(roots, key.1.clone(), client_certificate)?;
+        let config = client_config(roots, key.1.clone(), client_certificate, speaks)?;
         self.made.insert(key, Arc::clone(&config));
         Ok(config)
     }
@@ -110,6 +112,7 @@ pub(crate) fn client_config(
     roots: &Roots,
     verify: Verify,
     client_certificate: Option<&ClientCertificate>,
+    speaks: Speaks,
 ) -> Result<Arc<ClientConfig>, TlsSetupError> {
     // Passed on explicitly: a process-wide default could be another one.
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -134,7 +137,12 @@ pub(crate) fn client_config(
                 .map_err(|error| TlsSetupError::ClientCertificate { file: certificate_file.clone(), error })?
         }
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A session is resumed within one configuration, so what was agreed on then was among what is offered now.
+    config.alpn_protocols = match speaks {
+        Speaks::Http1 => vec![b"http/1.1".to_vec()],
+        Speaks::Http2 => vec![b"h2".to_vec()],
+        Speaks::Either => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+    };
     // Early data can be replayed by anyone on the way (RFC 8446 §8). It is off by default; said here lest it change.
     config.enable_early_data = false;
     Ok(Arc::new(config))
@@ -329,10 +337,11 @@ mod tests {
         let broken = file("broken.pem", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n");
         let missing = directory.path().join("missing.pem").to_str().unwrap().to_owned();
         for name in [&empty, &broken, &missing] {
-            let error = client_config(&Roots::PemFile(name.clone()), Verify::ServerName, None).unwrap_err();
+            let error =
+                client_config(&Roots::PemFile(name.clone()), Verify::ServerName, None, Speaks::Http1).unwrap_err();
             assert!(error.to_string().contains(name.as_str()), "{error}");
             let client = ClientCertificate { certificate_file: name.clone(), key_file: name.clone() };
-            let error = client_config(&Roots::Webpki, Verify::ServerName, Some(&client)).unwrap_err();
+            let error = client_config(&Roots::Webpki, Verify::ServerName, Some(&client), Speaks::Http1).unwrap_err();
             assert!(error.to_string().contains(name.as_str()), "{error}");
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct Upload<B> {
     sent: usize,
     /// Whether `out` holds everything from the beginning, so that it can be sent once more.
     whole: bool,
+    /// Whether it is sent only this once, so that nothing is kept of what was sent.
+    once: bool,
     /// Whether a byte went to the connection in use.
     begun: bool,
     phase: Phase,
@@ -64,7 +66,18 @@ impl<B: ClientBody> Upload<B> {
             Framing::Length(length) => Phase::Body(length),
             Framing::Chunked | Framing::UntilClose => Phase::Body(0),
         };
-        Self { body, framing, out: head, sent: 0, whole: true, begun: false, phase, waiting: false, moved: now }
+        Self {
+            body,
+            framing,
+            out: head,
+            sent: 0,
+            whole: true,
+            once: false,
+            begun: false,
+            phase,
+            waiting: false,
+            moved: now,
+        }
     }
 
     /// Sends as much as can be sent. Ready when everything is.
@@ -106,6 +119,9 @@ impl<B: ClientBody> Upload<B> {
                 Phase::Last => {
                     ready!(Pin::new(&mut *stream).poll_flush(context)).map_err(SendFault::Broken)?;
                     self.phase = Phase::Done;
+                    if self.once {
+                        (self.out, self.sent, self.whole) = (Buffer::default(), 0, false);
+                    }
                 }
                 Phase::Body(_) if self.waiting => {
                     ready!(Pin::new(&mut *stream).poll_flush(context)).map_err(SendFault::Broken)?;
@@ -189,6 +205,11 @@ impl<B: ClientBody> Upload<B> {
     /// Whether not a byte was sent, and all can be.
     pub(super) fn is_unsent(&self) -> bool {
         self.whole && !self.begun
+    }
+
+    /// From now on, nothing is sent on another connection.
+    pub(super) fn only_once(&mut self) {
+        self.once = true;
     }
 
     /// Begins anew, on another connection.

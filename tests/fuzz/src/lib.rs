@@ -15,6 +15,13 @@ mod properties;
 #[path = "../../../router/src/reject.rs"]
 mod reject;
 
+#[path = "../../../router/src/snapshot"]
+mod snapshot {
+    mod hosts;
+
+    pub(crate) use hosts::HostSet;
+}
+
 #[path = "../../../router/src/stage"]
 mod stage {
     pub(crate) mod identify;

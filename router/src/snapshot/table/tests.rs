@@ -43,6 +43,7 @@ pub(super) fn table(specs: &[Spec], rules: &[RootPath]) -> RouteTable {
                 body_max: 0,
                 path: PathPlan::Keep,
                 raw_path: spec.raw,
+                websocket: None,
             }),
             root: &spec.root,
             matching: &spec.matching,

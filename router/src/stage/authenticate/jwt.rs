@@ -82,7 +82,7 @@ impl Issuer {
     ///
     /// Claims are looked at only under a signature that verifies: a forger learns nothing of them, not even
     /// that a token would have been expired.
-    pub(super) fn verify(&self, token: Token<'_>, now: i64) -> Result<Principal, Flaw> {
+    pub(super) fn verify(&self, token: Token<'_>, now: i64) -> Result<(Principal, Lifetime), Flaw> {
         if !self.has_keys() {
             return Err(Flaw::NoKeys);
         }
@@ -92,10 +92,11 @@ impl Issuer {
             return Err(Flaw::UnknownIssuer);
         }
         self.check_audience(claims.get("aud"))?;
-        self.check_times(&claims, now)?;
+        let lifetime = self.lifetime(&claims)?;
+        lifetime.check(now)?;
         let scopes = scopes(&claims)?;
         let subject = subject(claims.get("sub"))?.to_owned();
-        Ok(Principal::of_token(&subject, Arc::clone(&self.via), scopes, Value::Object(claims)))
+        Ok((Principal::of_token(&subject, Arc::clone(&self.via), scopes, Value::Object(claims)), lifetime))
     }
 
     fn check_signature(&self, token: &Token<'_>) -> Result<(), Flaw> {
@@ -140,7 +141,7 @@ impl Issuer {
     }
 
     /// RFC 7519 §4.1.4 to §4.1.6. Seconds may have a fraction (§2, `NumericDate`).
-    fn check_times(&self, claims: &Map<String, Value>, now: i64) -> Result<(), Flaw> {
+    fn lifetime(&self, claims: &Map<String, Value>) -> Result<Lifetime, Flaw> {
         let seconds = |name: &str| match claims.get(name) {
             None => Ok(None),
             Some(Value::Number(number)) => number.as_f64().filter(|time| time.is_finite()).map(Some).ok_or(Flaw::Times),
@@ -149,12 +150,27 @@ impl Issuer {
         let expires = seconds("exp")?.ok_or(Flaw::Times)?;
         let starts = seconds("nbf")?;
         seconds("iat")?;
+        Ok(Lifetime { starts, expires, leeway: self.leeway })
+    }
+}
+
+/// When a token is of use.
+#[derive(Clone, Copy)]
+pub(super) struct Lifetime {
+    starts: Option<f64>,
+    expires: f64,
+    leeway: f64,
+}
+
+impl Lifetime {
+    /// Whether it is of use now.
+    pub(super) fn check(self, now: i64) -> Result<(), Flaw> {
         // Exact: the seconds of our time are far below 2^53.
         let now = now as f64;
-        if now >= expires + self.leeway {
+        if now >= self.expires + self.leeway {
             return Err(Flaw::Expired);
         }
-        if starts.is_some_and(|starts| now + self.leeway < starts) {
+        if self.starts.is_some_and(|starts| now + self.leeway < starts) {
             return Err(Flaw::NotYetValid);
         }
         Ok(())

@@ -13,10 +13,12 @@ mod keys;
 mod presented;
 mod stored;
 mod token;
+mod verified;
 
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 pub(crate) use self::basic::{PasswordQuestion, Realm};
@@ -24,6 +26,7 @@ pub(crate) use self::flaw::Flaw;
 pub(crate) use self::jwt::Issuer;
 use self::presented::Presented;
 use self::token::Token;
+pub(crate) use self::verified::VerifiedTokens;
 use crate::http1::Fields;
 pub(crate) use crate::principal::Principal;
 use crate::reject::Rejection;
@@ -54,7 +57,7 @@ pub(crate) enum Outcome {
 ///
 /// On a route that asks for no proof at all, credentials are the destination's and not looked at.
 ///
-/// `now` is in Unix seconds.
+/// `now` is in Unix seconds; `verified` remembers tokens that passed.
 ///
 /// # Errors
 /// The refusal, with the challenges of the route's ways.
@@ -63,11 +66,18 @@ pub(crate) fn authenticate(
     headers: &Fields,
     query: Option<&str>,
     now: i64,
+    verified: &RefCell<VerifiedTokens>,
 ) -> Result<Outcome, Rejection> {
-    decide(ways, headers, query, now).map_err(|flaw| challenge::refuse(ways, flaw))
+    decide(ways, headers, query, now, verified).map_err(|flaw| challenge::refuse(ways, flaw))
 }
 
-fn decide(ways: &[Way], headers: &Fields, query: Option<&str>, now: i64) -> Result<Outcome, Flaw> {
+fn decide(
+    ways: &[Way],
+    headers: &Fields,
+    query: Option<&str>,
+    now: i64,
+    verified: &RefCell<VerifiedTokens>,
+) -> Result<Outcome, Flaw> {
     if ways.iter().all(|way| matches!(way, Way::None)) {
         return Ok(Outcome::Proved(Principal::anonymous()));
     }
@@ -77,7 +87,7 @@ fn decide(ways: &[Way], headers: &Fields, query: Option<&str>, now: i64) -> Resu
             Ok(Outcome::Proved(Principal::anonymous()))
         }
         Presented::Nothing => Err(Flaw::Missing),
-        Presented::Bearer(token) => by_token(ways, token, now).map(Outcome::Proved),
+        Presented::Bearer(token) => by_token(ways, token, now, verified).map(Outcome::Proved),
         Presented::Basic(base64) => basic::ask(ways, base64).map(Outcome::Ask),
         Presented::Signed if signatures => Ok(Outcome::Proved(Principal::iam())),
         Presented::Signed => Err(Flaw::NotAccepted),
@@ -86,7 +96,7 @@ fn decide(ways: &[Way], headers: &Fields, query: Option<&str>, now: i64) -> Resu
 
 /// The token names its issuer, and that issuer alone verifies it: trying others would let one issuer's token
 /// pass for another's.
-fn by_token(ways: &[Way], text: &str, now: i64) -> Result<Principal, Flaw> {
+fn by_token(ways: &[Way], text: &str, now: i64, verified: &RefCell<VerifiedTokens>) -> Result<Principal, Flaw> {
     let issuers = || {
         ways.iter().filter_map(|way| match way {
             Way::Jwt(issuer) => Some(issuer),
@@ -100,8 +110,13 @@ fn by_token(ways: &[Way], text: &str, now: i64) -> Result<Principal, Flaw> {
     if issuers().all(|issuer| !issuer.has_keys()) {
         return Err(Flaw::NoKeys);
     }
+    if let Some(known) = verified.borrow().find(text, issuers(), now) {
+        return known;
+    }
     let token = Token::parse(text)?;
     let iss = token.issuer().ok_or(Flaw::UnknownIssuer)?;
     let issuer = issuers().find(|issuer| issuer.is_named(iss)).ok_or(Flaw::UnknownIssuer)?;
-    issuer.verify(token, now)
+    let (principal, lifetime) = issuer.verify(token, now)?;
+    verified.borrow_mut().keep(text, issuer, lifetime, &principal);
+    Ok(principal)
 }

@@ -3,6 +3,7 @@
 mod addresses;
 mod bodies;
 mod dns;
+mod http2;
 mod pool;
 mod resolve;
 mod tls;
@@ -100,7 +101,7 @@ fn head(method: Method, path: &str, destination: &Destination) -> Outbound {
     let mut text = Buffer::small();
     let host = destination.host().to_str().unwrap();
     text.extend_from_slice(format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n").as_bytes());
-    Outbound::new(text, method)
+    Outbound::new(text, method, false)
 }
 
 /// A client's body by script.
@@ -110,6 +111,7 @@ struct Script {
     exact: Option<u64>,
     pause: Option<Pin<Box<Sleep>>>,
     piece: &'static [u8],
+    trailers: Option<http::HeaderMap>,
 }
 
 enum Step {
@@ -174,6 +176,10 @@ impl ClientBody for Script {
 
     fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
+    }
+
+    fn trailers(&mut self) -> Option<http::HeaderMap> {
+        self.trailers.take()
     }
 }
 

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::snapshot::Speaks;
 use crate::snapshot::TlsPlan;
 use crate::upstream::tls::{ClientConfigs, Verify, client_config};
 
@@ -120,7 +121,7 @@ async fn serve(config: ServerConfig) -> (Server, Rc<Seen>) {
 }
 
 fn plan(asked: &str, config: Arc<rustls::ClientConfig>) -> TlsPlan {
-    TlsPlan { server_name: ServerName::try_from(asked.to_owned()).unwrap(), config }
+    TlsPlan { server_name: ServerName::try_from(asked.to_owned()).unwrap(), http1: Arc::clone(&config), config }
 }
 
 fn destination(server: &Server, asked: &str, config: &Arc<rustls::ClientConfig>) -> Arc<Destination> {
@@ -131,7 +132,7 @@ fn destination(server: &Server, asked: &str, config: &Arc<rustls::ClientConfig>)
 /// What becomes of a request to a destination with this identity, which is asked for by `asked`.
 async fn meet(authority: &Authority, identity: Identity, asked: &str, verify: Verify) -> Result<String, Rejection> {
     let (server, seen) = serve(server_config(identity)).await;
-    let config = client_config(&authority.roots(), verify, None).unwrap();
+    let config = client_config(&authority.roots(), verify, None, Speaks::Http1).unwrap();
     let destination = destination(&server, asked, &config);
     let head = head(Method::POST, "/", &destination);
     let mut phases = Phases::default();
@@ -258,7 +259,7 @@ fn what_else_is_wrong_with_a_certificate_has_a_reason() {
 fn what_does_not_speak_tls_gets_no_request() {
     local(async {
         let authority = Authority::new();
-        let config = client_config(&authority.roots(), Verify::ServerName, None).unwrap();
+        let config = client_config(&authority.roots(), Verify::ServerName, None, Speaks::Http1).unwrap();
         let plain = Server::answering("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
         let closing = Server::start(|mut stream, _| async move { drop(stream.read_u8().await) }).await;
         let talking = Server::start(|mut stream, _| async move {
@@ -281,7 +282,7 @@ fn what_does_not_speak_tls_gets_no_request() {
 fn tls_1_2_is_spoken_and_nothing_older_offered() {
     local(async {
         let authority = Authority::new();
-        let config = client_config(&authority.roots(), Verify::ServerName, None).unwrap();
+        let config = client_config(&authority.roots(), Verify::ServerName, None, Speaks::Http1).unwrap();
         assert!(config.alpn_protocols == [b"http/1.1"] && !config.enable_early_data);
         let (certificate, key) = authority.identity(&[API], |_| {});
         let old = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -302,18 +303,18 @@ fn a_session_is_resumed_only_under_the_same_demand() {
         let (server, seen) = serve(server_config(authority.identity(&[REGION], |_| {}))).await;
         let mut configs = ClientConfigs::default();
         let upstreams = upstreams();
-        let right = configs.config(&authority.roots(), fixed(REGION), None).unwrap();
+        let right = configs.config(&authority.roots(), fixed(REGION), None, Speaks::Http1).unwrap();
         for resumed in [0, 1, 2] {
             assert_eq!(get(&upstreams, &destination(&server, PRIVATE_ZONE, &right)).await.unwrap(), "ok");
             assert_eq!(seen.resumed.get(), resumed);
         }
         // The same name asked for, another one demanded: no session may stand in for the check.
         let other = fixed("*.execute-api.us-east-1.amazonaws.com");
-        let other = configs.config(&authority.roots(), other, None).unwrap();
+        let other = configs.config(&authority.roots(), other, None, Speaks::Http1).unwrap();
         let reason = get(&upstreams, &destination(&server, PRIVATE_ZONE, &other)).await.unwrap_err();
         assert_eq!((reason, seen.resumed.get()), (Reason::TlsNameMismatch, 2));
         // And the same demand is the same configuration.
-        let again = configs.config(&authority.roots(), fixed(REGION), None).unwrap();
+        let again = configs.config(&authority.roots(), fixed(REGION), None, Speaks::Http1).unwrap();
         assert!(Arc::ptr_eq(&right, &again));
     });
 }
@@ -336,9 +337,40 @@ fn a_destination_that_asks_who_calls_is_told() {
             .unwrap();
         let (server, _) = serve(config).await;
         let client = authority.client_certificate();
-        let known = client_config(&authority.roots(), Verify::ServerName, Some(&client)).unwrap();
+        let known = client_config(&authority.roots(), Verify::ServerName, Some(&client), Speaks::Http1).unwrap();
         assert_eq!(get(&upstreams(), &destination(&server, API, &known)).await.unwrap(), "ok");
-        let nobody = client_config(&authority.roots(), Verify::ServerName, None).unwrap();
+        let nobody = client_config(&authority.roots(), Verify::ServerName, None, Speaks::Http1).unwrap();
         assert_eq!(get(&upstreams(), &destination(&server, API, &nobody)).await.unwrap_err(), Reason::TlsFailed);
     });
+}
+
+#[test]
+fn http2_is_spoken_only_where_tls_agrees_on_it() {
+    type Row<'r> = (&'r [&'r [u8]], Speaks, Result<&'r str, Reason>);
+    let rows: [Row<'_>; 4] = [
+        (&[], Speaks::Either, Ok("ok")),
+        (&[b"http/1.1"], Speaks::Either, Ok("ok")),
+        (&[], Speaks::Http2, Err(Reason::TlsFailed)),
+        (&[b"http/1.1"], Speaks::Http2, Err(Reason::TlsFailed)),
+    ];
+    for (offered, speaks, outcome) in rows {
+        local(async move {
+            let authority = Authority::new();
+            let mut config = server_config(authority.identity(&[API], |_| {}));
+            config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
+            let (server, seen) = serve(config).await;
+            let roots = authority.roots();
+            let made = |speaks| client_config(&roots, Verify::ServerName, None, speaks).unwrap();
+            let plan = TlsPlan { http1: made(Speaks::Http1), ..plan(API, made(speaks)) };
+            let address = ("localhost", server.port);
+            let destination = Destination::speaking(speaks, address, API, Some(plan), &["127.0.0.0/8"], true);
+            let upstreams = upstreams();
+            // The second time it is known what was agreed on.
+            for _ in 0..2 {
+                let got = get(&upstreams, &destination).await;
+                assert_eq!(got.as_deref().map_err(|reason| *reason), outcome, "{speaks:?} {offered:?}");
+            }
+            assert_eq!(seen.requests.get(), if outcome.is_ok() { 2 } else { 0 });
+        });
+    }
 }

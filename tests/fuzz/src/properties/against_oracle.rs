@@ -157,7 +157,7 @@ fn sent_on(parts: &Parts, body: &[u8]) {
         head.extend_from_slice(&[name, &b": "[..], value, b"\r\n"].concat());
         expected.push((lower, text));
     }
-    let mut sent = Outbound::new(head, parts.method.clone()).framed(parts.framing).to_vec();
+    let mut sent = Outbound::new(head, parts.method.clone(), false).framed(parts.framing).to_vec();
     match parts.framing {
         Framing::Chunked => sent.extend(encode(body, &[body.len().max(1), 3])),
         _ => sent.extend_from_slice(body),

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use postern_config::value::{DestinationUrl, HostName, HostPattern};
 
 use crate::http1::{HeadEnd, RequestHead};
+use crate::snapshot::HostSet;
 use crate::stage::identify::{Arrival, RequestId, Trust, identify};
 
 /// Every property of bytes that may be a host.
@@ -50,7 +51,8 @@ fn ask(target: &str, hosts: &[&[u8]]) -> Option<HostName> {
         return None;
     }
     let arrival = Arrival { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), tls: false };
-    identify(Rc::new(head), arrival, &Trust::default(), RequestId::new(0)).ok().map(|request| request.host)
+    let hosts = HostSet::default();
+    identify(Rc::new(head), arrival, &Trust::default(), &hosts, RequestId::new(0)).ok().map(|request| request.host)
 }
 
 /// What is asked for is what stands there, in lower case and without port.

@@ -185,3 +185,28 @@ fn at_most_eight_keys_are_tried_and_at_most_64_are_held() {
     let compiled = Issuer::compile(&document(&json!({}), &many), &secrets()).unwrap();
     assert!(compiled.notes()[0].contains("first 64 of 70"), "{:?}", compiled.notes());
 }
+
+#[test]
+fn a_remembered_token_expires_all_the_same_and_counts_for_its_issuer_alone() {
+    let all = signers();
+    let ways = [issuer(&[all.p256.key(&json!({"kid": "p256"}))])];
+    let header = r#"{"alg":"ES256","kid":"p256"}"#;
+    let token = all.p256.token(Signing::ES256, header, &claims(&json!({"nbf": NOW})));
+    let verified = RefCell::default();
+    let at = |ways: &[Way], now| by_token(ways, &token, now, &verified).map(|principal| principal.name().to_owned());
+    for now in [NOW, NOW, NOW + 359] {
+        assert_eq!(at(&ways, now).as_deref(), Ok("u-1"));
+    }
+    // Leeway is 60 s; the clock may also go back.
+    assert_eq!(at(&ways, NOW + 360).err(), Some(Flaw::Expired));
+    assert_eq!(at(&ways, NOW - 61).err(), Some(Flaw::NotYetValid));
+    // The same issuer after its keys have changed is another one.
+    let rotated = [issuer(&[all.other_rsa.key(&json!({"kid": "p256"}))])];
+    assert!(at(&rotated, NOW).is_err());
+    assert_eq!(at(&ways, NOW).as_deref(), Ok("u-1"));
+    // A byte more or less is another token.
+    let forged = format!("{}A", &token[..token.len() - 1]);
+    assert!(by_token(&ways, &forged, NOW, &verified).is_err() || forged == token);
+    verified.borrow_mut().clear();
+    assert_eq!(at(&ways, NOW + 360).err(), Some(Flaw::Expired));
+}

@@ -1,0 +1,128 @@
+//! The listeners as they are written in settings: the short form and `[[listeners]]`.
+//!
+//! Says what is asked for, and what of it means nothing. Must never know sockets, or what a file holds.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+
+/// An address that clients connect to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// Where.
+    pub address: SocketAddr,
+    /// How TLS is spoken there; not at all, when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ListenerTls>,
+}
+
+/// How TLS is spoken on a listener.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerTls {
+    /// What is shown: the one for the name that a client asks for, else the first.
+    pub certificates: Vec<CertificateFiles>,
+    /// Whether clients show a certificate too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_authentication: Option<ClientAuthentication>,
+    /// The oldest version that is spoken.
+    #[serde(default)]
+    pub minimum: TlsVersion,
+}
+
+/// A certificate and its key, each a PEM file that is read again when it changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateFiles {
+    /// The certificate, then those between it and its authority.
+    pub certificate_file: PathBuf,
+    /// Its private key, not encrypted.
+    pub key_file: PathBuf,
+}
+
+/// Whose certificates clients may show.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientAuthentication {
+    /// The authorities, as PEM.
+    pub ca_file: PathBuf,
+    /// Whether it may be left out.
+    pub mode: ClientMode,
+}
+
+/// Whether a client has to show a certificate. One that is shown is verified in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientMode {
+    /// Nobody comes in without.
+    Required,
+    /// It may be left out.
+    Optional,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TlsVersion {
+    /// 1.2, with forward secrecy and authenticated ciphers alone.
+    #[default]
+    #[serde(rename = "1.2")]
+    V12,
+    /// 1.3.
+    #[serde(rename = "1.3")]
+    V13,
+}
+
+impl Settings {
+    /// All listeners: those of the short form, then `[[listeners]]`.
+    pub fn all_listeners(&self) -> Vec<Listener> {
+        let short = self.tls_certificate.as_ref().zip(self.tls_key.as_ref()).map(|(certificate_file, key_file)| {
+            let files = CertificateFiles { certificate_file: certificate_file.clone(), key_file: key_file.clone() };
+            ListenerTls { certificates: vec![files], client_authentication: None, minimum: TlsVersion::default() }
+        });
+        let listen = self.listen.iter().map(|&address| Listener { address, tls: short.clone() });
+        listen.chain(self.listeners.iter().cloned()).collect()
+    }
+}
+
+/// What means nothing about the listeners, each with its place and what to do.
+pub(super) fn problems(settings: &Settings) -> Vec<String> {
+    let mut problems = Vec::new();
+    if settings.listen.is_empty() && settings.listeners.is_empty() {
+        problems.push("listen: is empty, so nobody could connect; give an address such as 0.0.0.0:8080".to_owned());
+    }
+    match (&settings.tls_certificate, &settings.tls_key) {
+        (Some(_), None) => problems.push("tls_key: is missing beside tls_certificate; give --tls-key FILE".to_owned()),
+        (None, Some(_)) => {
+            problems.push("tls_certificate: is missing beside tls_key; give --tls-certificate FILE".to_owned());
+        }
+        (Some(_), Some(_)) if settings.listen.is_empty() => problems.push(
+            "tls_certificate: is for the addresses of listen, and there is none; write it into tls of [[listeners]]"
+                .to_owned(),
+        ),
+        _ => {}
+    }
+    for (index, listener) in settings.listeners.iter().enumerate() {
+        if listener.tls.as_ref().is_some_and(|tls| tls.certificates.is_empty()) {
+            problems.push(format!(
+                "listeners.{index}.tls.certificates: is empty, so no handshake could end; give \
+                 {{certificate_file = …, key_file = …}}, or leave tls out"
+            ));
+        }
+    }
+    problems.extend(doubles(&settings.all_listeners()));
+    problems
+}
+
+/// Addresses that are given twice. Port 0 is another port each time.
+fn doubles(listeners: &[Listener]) -> impl Iterator<Item = String> {
+    listeners.iter().enumerate().filter_map(|(index, listener)| {
+        let address = listener.address;
+        let before = listeners[..index].iter().any(|other| other.address == address);
+        (before && address.port() != 0)
+            .then(|| format!("listen, listeners: {address} is given twice; take one of them out, or change its port"))
+    })
+}
