@@ -6,7 +6,7 @@ Must never know: how a ratio came about.
 
 from report import TITLES
 
-COLOURS = {"nginx": "#6b9e78", "haproxy": "#7a8fb8", "postern": "#d1603d", "envoy": "#b5a4c7"}
+COLOURS = {"nginx": "#6b9e78", "nginx-stock": "#6b9e78", "haproxy": "#7a8fb8", "postern": "#d1603d", "envoy": "#b5a4c7"}
 MOST = 2.5                     # longer bars are cut and say their figure
 LEFT, WIDTH, BAR, GAP = 170, 480, 11, 12
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+#[allow(clippy::type_complexity, clippy::unnecessary_to_owned, reason = "a property reads the same bytes twice")]
 #[path = "../../tests/fuzz/src/properties/mod.rs"]
 mod properties;
 
