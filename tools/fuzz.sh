@@ -26,7 +26,7 @@ for target in $targets; do
     mkdir -p "$kept" "$found"
     if [ "$seconds" = minimise ]; then
         fresh=$(mktemp -d)
-        "$program" -merge=1 -max_len=4096 "$fresh" "$kept" "$found" 2>&1 | tail -1
+        "$program" -merge=1 -use_counters=0 -max_len=4096 "$fresh" "$kept" "$found" 2>&1 | tail -1
         # What once broke a property stays, whatever it covers.
         find "$kept" -type f ! -name 'broke-*' -delete
         for file in "$fresh"/*; do mv "$file" "$kept/$(basename "$file" | cut -c1-16)"; done

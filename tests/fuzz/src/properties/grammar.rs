@@ -154,6 +154,9 @@ fn data(rng: &mut Rng, size: usize) -> String {
 }
 
 fn chunks(text: &mut String, rng: &mut Rng, odd: &mut Oddness) {
+    if odd.takes(rng, 32) {
+        *text += &format!("1;{}\r\na\r\n", "x".repeat(rng.usize(240..300)));
+    }
     for _ in 0..rng.usize(..4) {
         let size = 1 + rng.usize(..20);
         let right = match rng.u8(..3) {
@@ -171,6 +174,9 @@ fn chunks(text: &mut String, rng: &mut Rng, odd: &mut Oddness) {
     *text += &format!("{last}{end}");
     if rng.u8(..5) == 0 {
         field(text, rng, odd);
+    }
+    if odd.takes(rng, 32) {
+        *text += &"x: 1\r\n".repeat(rng.usize(60..70));
     }
     *text += odd.end(rng);
 }

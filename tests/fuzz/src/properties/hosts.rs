@@ -17,26 +17,25 @@ pub(super) fn check(data: &[u8]) {
         urls(text);
         text.parse::<HostName>().ok()
     });
-    let asked = ask(&[("/", &[data])]);
+    let asked = ask("/", &[data]);
     if let Some(name) = &named {
         assert_eq!(asked.as_ref(), Some(name), "a name that a request may not ask for");
     }
     let Some(host) = asked else { return };
     is_the_host_of(&host, data);
     // What names it twice, or otherwise, asks for nothing.
-    assert_eq!(ask(&[("/", &[data, data])]), None, "two hosts");
-    assert_eq!(ask(&[("/", &[data, b""])]), None, "a host and an empty one");
-    assert_eq!(ask(&[("/", &[])]), None, "no host");
+    assert_eq!(ask("/", &[data, data]), None, "two hosts");
+    assert_eq!(ask("/", &[data, b""]), None, "a host and an empty one");
+    assert_eq!(ask("/", &[]), None, "no host");
     let Ok(text) = std::str::from_utf8(data) else { panic!("a host that is no text") };
     let text = text.trim_matches([' ', '\t']);
-    assert_eq!(ask(&[(&format!("http://{text}/"), &[data])]), Some(host), "the same in the target");
-    assert_eq!(ask(&[(&format!("http://x{text}/"), &[data])]), None, "another in the target");
-    assert_eq!(ask(&[(&format!("http://u@{text}/"), &[data])]), None, "a user in the target");
+    assert_eq!(ask(&format!("http://x{text}/"), &[data]), None, "another in the target");
+    assert_eq!(ask(&format!("http://u@{text}/"), &[data]), None, "a user in the target");
+    assert_eq!(ask(&format!("http://{text}/"), &[data]), Some(host), "the same in the target");
 }
 
-/// The host that one of these requests asks for: a target, and values of Host.
-fn ask(requests: &[(&str, &[&[u8]])]) -> Option<HostName> {
-    let (target, hosts) = requests[0];
+/// The host that a request with this target and these values of Host asks for.
+fn ask(target: &str, hosts: &[&[u8]]) -> Option<HostName> {
     let mut text = format!("GET {target} HTTP/1.1\r\n").into_bytes();
     for host in hosts {
         text.extend_from_slice(&[b"host: ", *host, b"\r\n"].concat());

@@ -21,8 +21,11 @@ mod strictness;
 #[path = "../../../src/oracle.rs"]
 mod oracle;
 
+/// Panics when a property does not hold for the bytes.
+pub(crate) type Check = fn(&[u8]);
+
 /// Every target and what it checks.
-pub(crate) const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub(crate) const TARGETS: [(&str, Check); 5] = [
     ("request_head", requests::check),
     ("response_head", answers::check),
     ("chunked", chunks::check),

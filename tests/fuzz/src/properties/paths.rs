@@ -85,8 +85,11 @@ fn decode(path: &[u8]) -> Vec<u8> {
     decoded
 }
 
+/// What a server makes of a path.
+type Reading = fn(&[u8]) -> Vec<u8>;
+
 /// What servers do to a path, each alone.
-const READINGS: [(&str, fn(&[u8]) -> Vec<u8>); 7] = [
+const READINGS: [(&str, Reading); 7] = [
     ("does nothing", <[u8]>::to_vec),
     ("decodes", decode),
     ("takes \\ for /", |path| path.iter().map(|byte| if *byte == b'\\' { b'/' } else { *byte }).collect()),

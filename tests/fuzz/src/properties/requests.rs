@@ -70,7 +70,7 @@ pub(super) fn check(data: &[u8]) {
     if let Ok(Some(end)) = found
         && end <= REQUEST_HEAD
     {
-        let (head, again) = (RequestHead::parse(&data[..end]), RequestHead::parse(&data[..end].to_vec()));
+        let (head, again) = (RequestHead::parse(&data[..end]), RequestHead::parse(&data[..end]));
         let (parts, again) = (head.as_ref().map(Parts::of), again.as_ref().map(Parts::of));
         assert_eq!(parts, again, "two readings of the same bytes");
         if let Ok(parts) = &parts {
