@@ -186,6 +186,7 @@ class Nginx(Peer):
                                 ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         locations = "\n    ".join(f"location /svc-{n}/ {{ proxy_pass http://plain; }}" for n in range(site.routes))
         config = self.write("nginx.conf", f"""
+{"user root;" if os.geteuid() == 0 else ""}
 worker_processes 1;
 daemon off;
 pid {folder}/nginx.pid;

@@ -20,6 +20,7 @@ mod inbox;
 mod listener;
 mod observe;
 mod passwords;
+mod pipe;
 mod pipeline;
 mod principal;
 mod reject;

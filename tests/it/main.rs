@@ -14,6 +14,7 @@ mod http2;
 mod identity;
 mod limits;
 mod listeners;
+mod long_answers;
 mod matching;
 mod operations;
 mod pipelining;

@@ -12,7 +12,7 @@ use std::task::Poll;
 use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Abort;
+use super::Transport;
 use super::reader::{Clocks, NoHead, Reader};
 use super::tunnel::Opened;
 use super::writer::{After, Terms, Writer};
@@ -39,7 +39,7 @@ pub(super) enum End {
 /// Serves requests until either side ends the connection.
 pub(super) async fn serve<S>(core: &Rc<Core>, io: &RefCell<S>, arrival: Arrival) -> End
 where
-    S: AsyncRead + AsyncWrite + Abort + Unpin,
+    S: AsyncRead + AsyncWrite + Transport + Unpin,
 {
     let shared = &core.shared;
     let clocks = clocks(core);
@@ -160,7 +160,7 @@ async fn refuse<S>(
     rejection: &Rejection,
 ) -> End
 where
-    S: AsyncRead + AsyncWrite + Abort + Unpin,
+    S: AsyncRead + AsyncWrite + Transport + Unpin,
 {
     let (exchange, answer): (Box<Exchange>, Local) = pipeline::refuse(core, arrival, rejection);
     let terms = Terms { head_only: false, version: Version::Http11, ending: true };

@@ -17,16 +17,21 @@ mod writer;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use tokio::net::TcpStream;
+
 use self::http1::End;
 use self::rewound::Rewound;
 use crate::listener::{Protocol, Stream};
 use crate::services::Core;
 use crate::stage::identify::Arrival;
 
-/// A connection that can end so that nobody takes what came for whole.
-pub(crate) trait Abort {
-    /// The end will be a reset, not a close.
+/// What carries a connection.
+pub(crate) trait Transport {
+    /// The end will be a reset, not a close: nobody shall take what came for whole.
     fn abort(&self);
+
+    /// The socket, when what is written goes over it as it is.
+    fn plain(&self) -> Option<&TcpStream>;
 }
 
 /// Serves a connection until either side ends it.

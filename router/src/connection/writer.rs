@@ -14,13 +14,14 @@ use http::StatusCode;
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
-use super::{Abort, date};
+use super::{Transport, date};
 use crate::alarm::Alarm;
 use crate::body::ClientBody;
 use crate::buffer::Buffer;
 use crate::digits;
 use crate::http1::{Framing, LAST_CHUNK, ResponseHead, Version, content_length, write_chunk, write_field};
 use crate::observe::Exchange;
+use crate::pipe::Pipe;
 use crate::reject::{Local, Reason};
 use crate::stage::identify::RequestId;
 use crate::stage::transform;
@@ -42,6 +43,8 @@ pub(super) struct Writer<'c, S> {
     io: &'c RefCell<S>,
     out: Buffer,
     sent: usize,
+    /// While an answer passes through without being looked at.
+    pipe: Option<Pipe>,
     stall: Duration,
     alarm: Alarm,
     stalled_since: Option<Instant>,
@@ -49,6 +52,9 @@ pub(super) struct Writer<'c, S> {
 
 /// What goes out together; longer pieces are written from where they are.
 const TOGETHER: usize = 20 * 1024;
+
+/// When more than this is to come, a pipe is worth its system calls.
+const THROUGH: u64 = 32 * 1024;
 
 /// The largest chunk made of a piece.
 const CHUNK: usize = 256 * 1024;
@@ -72,11 +78,11 @@ enum Cut {
     Upstream(Reason),
 }
 
-impl<'c, S: AsyncWrite + Abort + Unpin> Writer<'c, S> {
+impl<'c, S: AsyncWrite + Transport + Unpin> Writer<'c, S> {
     /// A client that takes not a byte for as long as `stall` would otherwise hold a connection here and one to the
     /// destination for ever.
     pub(super) fn new(io: &'c RefCell<S>, stall: Duration) -> Self {
-        Self { io, out: Buffer::default(), sent: 0, stall, alarm: Alarm::default(), stalled_since: None }
+        Self { io, out: Buffer::default(), sent: 0, pipe: None, stall, alarm: Alarm::default(), stalled_since: None }
     }
 
     /// Writes an answer of the router's own.
@@ -168,6 +174,11 @@ impl<'c, S: AsyncWrite + Abort + Unpin> Writer<'c, S> {
         exchange: &mut Exchange,
     ) -> Poll<Result<(), Cut>> {
         loop {
+            if self.passes_through(body, framing) {
+                ready!(self.poll_write_out(context, |context| body.poll_upload(context))).map_err(|()| Cut::Client)?;
+                ready!(self.poll_through(context, body, exchange))?;
+                continue;
+            }
             if self.out.len() - self.sent < TOGETHER && !body.is_finished() {
                 match body.poll_piece(context) {
                     Poll::Ready(Ok(true)) => {
@@ -206,6 +217,49 @@ impl<'c, S: AsyncWrite + Abort + Unpin> Writer<'c, S> {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+
+    /// Whether what is to come goes on inside the kernel.
+    fn passes_through<B: ClientBody>(&mut self, body: &UpstreamBody<B>, framing: Framing) -> bool {
+        if self.pipe.is_none()
+            && matches!(framing, Framing::Length(_))
+            && body.unread() > THROUGH
+            && self.io.borrow().plain().is_some()
+        {
+            self.pipe = Pipe::take();
+        }
+        self.pipe.is_some()
+    }
+
+    /// Passes on what is to come, up to the body's end.
+    fn poll_through<B: ClientBody>(
+        &mut self,
+        context: &mut Context<'_>,
+        body: &mut UpstreamBody<B>,
+        exchange: &mut Exchange,
+    ) -> Poll<Result<(), Cut>> {
+        while let Some(pipe) = &mut self.pipe {
+            if pipe.held() > 0 {
+                let drained = match self.io.borrow().plain() {
+                    Some(socket) => pipe.poll_drain(socket, context),
+                    None => Poll::Ready(Ok(0)),
+                };
+                if drained.is_pending() {
+                    body.poll_upload(context);
+                }
+                let bytes = ready!(self.taken(&drained, context)).map_err(|()| Cut::Client)?;
+                exchange.answer_bytes(bytes as u64);
+            } else if body.unread() == 0 {
+                self.pipe = None;
+            } else {
+                match body.poll_fill(context, pipe) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(Cut::Upstream(fault.reason))),
+                    Poll::Pending => return body.poll_gone(context).map(|()| Err(Cut::Client)),
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Puts a piece behind what is to be written; says how much of it.
@@ -281,6 +335,7 @@ impl<'c, S: AsyncWrite + Abort + Unpin> Writer<'c, S> {
     fn rest(&mut self) {
         self.out = Buffer::default();
         self.sent = 0;
+        self.pipe = None;
     }
 
     fn status_line(&mut self, status: StatusCode) {

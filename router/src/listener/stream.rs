@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 
-use crate::connection::Abort;
+use crate::connection::Transport;
 
 /// What client and listener agreed to speak inside TLS (ALPN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Stream {
     }
 }
 
-impl Abort for Stream {
+impl Transport for Stream {
     fn abort(&self) {
         let tcp = match self {
             Self::Plain(stream) => stream,
@@ -102,6 +102,13 @@ impl Abort for Stream {
         };
         // When that cannot be had, the connection is gone already.
         let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
+    }
+
+    fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(stream) => Some(stream),
+            Self::Tls(_) => None,
+        }
     }
 }
 

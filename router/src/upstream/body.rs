@@ -6,7 +6,7 @@
 //! as it came. Must never know where it goes.
 
 use std::borrow::Cow;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 
@@ -16,6 +16,7 @@ use super::http2::OverHttp2;
 use super::pool::Place;
 use super::upload::{SendFault, Upload};
 use crate::body::{BodyFault, ClientBody};
+use crate::pipe::Pipe;
 use crate::reject::{Reason, Rejection};
 
 /// The body of a destination's answer, whatever protocol brings it.
@@ -132,6 +133,25 @@ impl<B: ClientBody> UpstreamBody<B> {
         }
     }
 
+    /// How many bytes may go on without being looked at.
+    pub(crate) fn unread(&self) -> u64 {
+        match self {
+            Self::Http1(body) => body.unread(),
+            Self::Http2(_) => 0,
+        }
+    }
+
+    /// Ready once some of what is [unread](Self::unread) is in the pipe.
+    ///
+    /// # Errors
+    /// Why there is no more; nothing else will come.
+    pub(crate) fn poll_fill(&mut self, context: &mut Context<'_>, pipe: &mut Pipe) -> Poll<Result<(), UpstreamFault>> {
+        match self {
+            Self::Http1(body) => body.poll_fill(context, pipe),
+            Self::Http2(_) => Poll::Ready(Ok(())),
+        }
+    }
+
     /// Trailers behind the end, where the destination's protocol has any that may go on.
     pub(crate) fn trailers(&mut self) -> Option<http::HeaderMap> {
         match self {
@@ -197,22 +217,63 @@ impl<B: ClientBody> OverHttp1<B> {
                 self.waiting_since = None;
                 continue;
             }
-            self.poll_upload(context);
-            let Some(lease) = &mut self.lease else { continue };
-            if lease.fault.is_some() {
-                // The destination waits for what will never come.
-                return Poll::Ready(Err(self.fail(ReadFault::Ended)));
-            }
-            match lease.connection.poll_more(context, self.rest.worth().min(self.most)) {
-                Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(Ok(0)) => match self.rest.at_end() {
-                    Ok(()) => self.lease = None,
-                    Err(fault) => return Poll::Ready(Err(self.fail(fault))),
-                },
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(ReadFault::Broken(error)))),
-                Poll::Pending => return self.poll_silence(context).map(Err),
-            }
+            let most = self.rest.worth().min(self.most);
+            ready!(self.poll_read(context, |connection, context| connection.poll_more(context, most)))?;
         }
+    }
+
+    /// How many bytes may go on without being looked at: those that are still to come of a body of known length, when
+    /// nothing of it is here and nothing lies between it and the socket.
+    pub(super) fn unread(&self) -> u64 {
+        match (&self.lease, self.rest) {
+            (Some(lease), Rest::Length(left))
+                if lease.connection.is_clean() && lease.connection.stream.plain().is_some() =>
+            {
+                left
+            }
+            _ => 0,
+        }
+    }
+
+    /// Ready once some of what is [unread](Self::unread) is in the pipe.
+    ///
+    /// # Errors
+    /// Why there is no more; nothing else will come.
+    pub(super) fn poll_fill(&mut self, context: &mut Context<'_>, pipe: &mut Pipe) -> Poll<Result<(), UpstreamFault>> {
+        let most = self.unread();
+        let filled = ready!(self.poll_read(context, |connection, context| connection.poll_fill(context, pipe, most)))?;
+        self.rest.take(filled);
+        if self.rest.is_over() {
+            self.release();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once, however that is done, and sends on what is left of the request meanwhile.
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        read: impl FnOnce(&mut Connection, &mut Context<'_>) -> Poll<std::io::Result<usize>>,
+    ) -> Poll<Result<usize, UpstreamFault>> {
+        self.poll_upload(context);
+        let Some(lease) = &mut self.lease else { return Poll::Ready(Ok(0)) };
+        if lease.fault.is_some() {
+            // The destination waits for what will never come.
+            return Poll::Ready(Err(self.fail(ReadFault::Ended)));
+        }
+        match read(&mut lease.connection, context) {
+            Poll::Ready(Ok(bytes @ 1..)) => {
+                self.waiting_since = None;
+                return Poll::Ready(Ok(bytes));
+            }
+            Poll::Ready(Ok(0)) => match self.rest.at_end() {
+                Ok(()) => self.lease = None,
+                Err(fault) => return Poll::Ready(Err(self.fail(fault))),
+            },
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(ReadFault::Broken(error)))),
+            Poll::Pending => return self.poll_silence(context).map(Err),
+        }
+        Poll::Ready(Ok(0))
     }
 
     /// From now on, reads no more than that at once.

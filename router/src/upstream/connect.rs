@@ -256,6 +256,14 @@ impl Stream {
         }
     }
 
+    /// The socket, when bytes come over it as they are.
+    pub(super) fn plain(&self) -> Option<&TcpStream> {
+        match &self.io {
+            Io::Plain(tcp) => Some(tcp),
+            Io::Tls(_) => None,
+        }
+    }
+
     /// The socket, to be asked how it is.
     pub(super) fn tcp(&self) -> &TcpStream {
         match &self.io {

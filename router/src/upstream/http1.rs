@@ -20,6 +20,7 @@ use crate::alarm::Alarm;
 use crate::buffer::{self, Buffer};
 use crate::http1::{ChunkDecoder, Flaw, Framing, HeadEnd, RESPONSE_HEAD, ResponseHead};
 use crate::inbox::Inbox;
+use crate::pipe::Pipe;
 use crate::reject::{Reason, Rejection};
 
 /// One connection to a destination. Dropping it closes the socket, whatever is under way.
@@ -28,6 +29,8 @@ pub(super) struct Connection {
     inbox: Inbox,
     scan: HeadEnd,
     interim: u32,
+    /// Whether the answer before went on without being looked at: then so will the next, and only its head is read.
+    passed_through: bool,
     peer: IpAddr,
     too_old_at: Instant,
     /// For whatever is waited for on it.
@@ -57,6 +60,7 @@ impl Connection {
             inbox: Inbox::default(),
             scan: HeadEnd::default(),
             interim: 0,
+            passed_through: false,
             too_old_at: Instant::now() + age,
             alarm: Alarm::default(),
         }
@@ -104,20 +108,22 @@ impl Connection {
         self.interim = 0;
     }
 
-    /// The head of the answer to a request with `method`, reading at most so much at once. Interim answers are let
-    /// pass, up to a bound: the client was invited by the router, if at all.
+    /// The head of the answer to a request with `method`, and behind it as much of the body as is worth it: `little`
+    /// when many share the client's connection. Interim answers are let pass, up to a bound: the client was invited
+    /// by the router, if at all.
     pub(super) fn poll_head(
         &mut self,
         context: &mut Context<'_>,
         method: &Method,
-        most: usize,
+        little: bool,
     ) -> Poll<Result<ResponseHead, ReadFault>> {
+        let most = if little || self.passed_through { buffer::SMALL } else { buffer::MEDIUM };
         loop {
             let bytes = self.inbox.unused();
             match self.scan.find(bytes).map_err(ReadFault::Flawed)? {
                 Some(length) if length <= RESPONSE_HEAD => {
                     let head = ResponseHead::parse(&bytes[..length], method).map_err(ReadFault::Flawed)?;
-                    self.scan = HeadEnd::default();
+                    (self.scan, self.passed_through) = (HeadEnd::default(), false);
                     self.skip(length);
                     if !head.status().is_informational() || head.status() == StatusCode::SWITCHING_PROTOCOLS {
                         return Poll::Ready(Ok(head));
@@ -147,6 +153,17 @@ impl Connection {
     /// Lets go of bytes.
     pub(super) fn skip(&mut self, bytes: usize) {
         self.inbox.skip(bytes);
+    }
+
+    /// Takes at most so many bytes into a pipe: zero at the end, or when the bytes are not on the socket as they are.
+    pub(super) fn poll_fill(
+        &mut self,
+        context: &mut Context<'_>,
+        pipe: &mut Pipe,
+        most: u64,
+    ) -> Poll<std::io::Result<usize>> {
+        self.passed_through = true;
+        self.stream.plain().map_or(Poll::Ready(Ok(0)), |socket| pipe.poll_fill(socket, context, most))
     }
 
     /// Reads once, at most so much: zero at the end. While nothing comes and nothing is kept, no memory is held.

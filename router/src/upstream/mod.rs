@@ -42,7 +42,7 @@ use self::http2::{Reached, Sessions};
 use self::pool::Pool;
 use self::upload::{SendFault, Upload};
 use crate::body::{ClientBody, Metered};
-use crate::buffer::{self, Buffer};
+use crate::buffer::Buffer;
 use crate::http1::{Outbound, ResponseHead};
 use crate::reject::{Reason, Rejection};
 use crate::snapshot::{Destination, Speaks, Timeouts};
@@ -275,9 +275,7 @@ fn poll_answer<B: ClientBody>(
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
     }
-    if let Poll::Ready(head) =
-        connection.poll_head(context, method, if B::SHARES { buffer::SMALL } else { buffer::MEDIUM })
-    {
+    if let Poll::Ready(head) = connection.poll_head(context, method, B::SHARES) {
         let lost = !connection.has_answered();
         return Poll::Ready(head.map_err(|fault| {
             let lost = lost && fault.is_end();
