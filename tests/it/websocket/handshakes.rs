@@ -78,8 +78,9 @@ fn what_the_destination_gets_of_a_handshake_is_written_by_the_router() {
     let log = Arc::clone(&heads);
     let origin = RawOrigin::start(move |wire| {
         let head = wire.head();
-        wire.write(agreed(&head).replace("\r\n\r\n", "\r\nX-Hop: 1\r\nKeep-Alive: 5\r\n\r\n").as_bytes());
+        let answer = agreed(&head).replace("\r\n\r\n", "\r\nX-Hop: 1\r\nKeep-Alive: 5\r\n\r\n");
         log.lock().unwrap().push(head);
+        wire.write(answer.as_bytes());
         wire.until_closed();
     });
     let site = site(origin.port(), "");
