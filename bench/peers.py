@@ -254,7 +254,7 @@ http {{
 
 
 def pool():
-    return f"keepalive 64; keepalive_requests 1000000000; keepalive_timeout {IDLE_SECONDS}s;"
+    return f"keepalive 512; keepalive_requests 1000000000; keepalive_timeout {IDLE_SECONDS}s;"
 
 
 def open_files():
@@ -322,9 +322,9 @@ frontend front
 backend none
   http-request return status 404
 backend plain
-  server one 127.0.0.1:{site.plain} pool-max-conn 64
+  server one 127.0.0.1:{site.plain} pool-max-conn 512
 backend secure
-  server one 127.0.0.1:{site.tls} ssl verify required ca-file {path("ca.pem")} sni str(localhost) pool-max-conn 64
+  server one 127.0.0.1:{site.tls} ssl verify required ca-file {path("ca.pem")} sni str(localhost) pool-max-conn 512
 {self.gateway(site, "hs", "HS256", SECRET)}
 {self.gateway(site, "rs", "RS256", path("rs.pub"))}
 frontend admin
@@ -347,7 +347,7 @@ frontend admin
   http-request set-header X-User %[var(txn.token),jwt_payload_query('$.sub')]
   http-request set-header X-Team %[var(txn.token),jwt_payload_query('$.team')]
   http-request replace-path /gw-{kind}/(.*) /\\1
-  server one 127.0.0.1:{site.plain} pool-max-conn 64"""
+  server one 127.0.0.1:{site.plain} pool-max-conn 512"""
 
 
 # ---- Envoy ---------------------------------------------------------------------------------------------------------

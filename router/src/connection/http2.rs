@@ -4,6 +4,7 @@
 //! forms that the pipeline knows. Must never know policies or destinations.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -22,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, interval};
 
 use super::both_ways::BothWays;
+use super::gathered::Gathered;
 use super::streams::{Piece, State, Stream, Streams};
 use super::{date, extended};
 use crate::alarm::Alarm;
@@ -85,14 +87,15 @@ where
             })
         }
     });
-    let mut connection = pin!(http.serve_connection(TokioIo::new(io), service));
+    let io = Gathered::new(io);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(io.share()), service));
     let mut closing = pin!(core.shared.drain.reached(Phase::Closing));
     let mut tended = interval(TEND);
     let mut ending = false;
     loop {
         tokio::select! {
             // What a client does wrong on its own connection is answered there, or it has left.
-            _ = &mut connection => return,
+            () = poll_fn(|context| poll_turn(connection.as_mut(), &io, context)) => return,
             () = &mut closing, if !ending => ending = true,
             _ = tended.tick() => match streams.state(core.shared.idle_timeout) {
                 State::Stalled => return,
@@ -103,6 +106,17 @@ where
         // Two steps: what is on its way here is still served (RFC 9113 §6.8).
         connection.as_mut().graceful_shutdown();
     }
+}
+
+/// Lets the library do all it can, then sends what came of it.
+fn poll_turn<S: AsyncWrite + Unpin>(
+    connection: Pin<&mut impl Future>,
+    io: &Gathered<S>,
+    context: &mut Context<'_>,
+) -> Poll<()> {
+    let over = connection.poll(context).is_ready();
+    let broken = matches!(io.poll_send(context), Poll::Ready(Err(_)));
+    if over || broken { Poll::Ready(()) } else { Poll::Pending }
 }
 
 /// Streams run on the core that took their connection.

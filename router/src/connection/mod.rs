@@ -5,6 +5,7 @@
 mod both_ways;
 mod date;
 mod extended;
+mod gathered;
 mod http1;
 mod http2;
 mod reader;

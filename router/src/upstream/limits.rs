@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// Idle connections kept to one destination.
-pub(super) const IDLE_PER_DESTINATION: usize = 64;
+/// Idle connections kept to one destination. Fewer than are in use at once would be closed and dialled again without end.
+pub(super) const IDLE_PER_DESTINATION: usize = 512;
 
-/// Idle connections kept to all destinations together. Each costs a socket and some 30 KB.
+/// Idle connections kept to all destinations together. Each costs a socket and no buffer.
 pub(super) const IDLE: usize = 2_048;
 
 /// How long a connection is kept without use: below the 60 s of an ALB, far below the 310 s of a private API,

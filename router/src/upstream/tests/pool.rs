@@ -229,7 +229,7 @@ fn no_more_than_the_limit_is_kept() {
         let upstreams = upstreams();
         let server = Server::answering(OK).await;
         let destination = server.destination();
-        for (count, kept) in [(limits::IDLE_PER_DESTINATION, 64), (limits::IDLE_PER_DESTINATION + 1, 64)] {
+        for (count, kept) in [(limits::IDLE_PER_DESTINATION, 512), (limits::IDLE_PER_DESTINATION + 1, 512)] {
             let mut answers = Vec::new();
             for _ in 0..count {
                 let head = head(Method::GET, "/", &destination);
