@@ -5,6 +5,7 @@
 mod addresses;
 mod certificates;
 mod crowds;
+mod downgrades;
 mod draining;
 mod files;
 mod forwarding;
