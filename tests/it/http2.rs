@@ -1,7 +1,12 @@
 //! HTTP/2 on either side of the router, or on both: the same requests and answers as over HTTP/1.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_tests::frames::Http2;
+use postern_tests::hpack::Block;
 use postern_tests::{
-    HOST, Http2Origin, Message, Origin, Reply, Request, Router, Site, boundary_with, over_http2, registration,
+    Gate, HOST, Http2Origin, Message, Origin, Reply, Request, Router, Site, boundary_with, over_http2, registration,
 };
 
 fn site(port: u16, protocol: &str) -> Site {
@@ -137,4 +142,49 @@ fn a_client_may_send_everything_before_it_reads_anything() {
     let upload = Message { sends_first: true, ..Message::request("POST /both").body(large()) };
     let answer = over_http2(router.address(), vec![upload]).remove(0).unwrap();
     assert!(answer.body == large() && origin.last().body == large());
+}
+
+#[test]
+fn a_router_that_ends_says_so_in_two_steps_and_serves_what_is_on_its_way() {
+    let gate = Gate::closed();
+    let held = Arc::clone(&gate);
+    let origin = Origin::start(move |request| {
+        if request.target == "/slow" {
+            held.pass();
+        }
+        Reply::ok("done")
+    });
+    let site = site(origin.port(), "http1");
+    let mut router = Router::start(&site.merged(), &[], &[("POSTERN_ROUTER_SHUTDOWN__LAME_DUCK", "200ms")]);
+    router.until_ready();
+    let mut client = Http2::connect(router.address());
+    assert_eq!(client.get("/").text(), "done");
+    let slow = client.ask(&Block::request("GET", "/slow"), None);
+    gate.until_waiting(1);
+    router.signal("TERM");
+    // RFC 9113 §6.8: first that it will go, with room for what is on its way; then up to where it served.
+    assert_eq!(client.until_away(), (0x7fff_ffff, 0));
+    let late = client.ask(&Block::request("GET", "/late"), None);
+    assert_eq!(client.outcome(late).answer().text(), "done", "it was sent before the second step was heard of");
+    gate.open();
+    assert_eq!(client.outcome(slow).answer().text(), "done");
+    assert_eq!(client.until_closed(), Some(0));
+    assert_eq!(client.away().last(), Some(&(late, 0)));
+    assert!(router.wait(Duration::from_secs(20)).success());
+}
+
+#[test]
+fn a_connection_that_has_served_ten_thousand_requests_is_asked_to_come_anew_and_loses_none() {
+    let origin = Origin::named("orders");
+    let site = site(origin.port(), "http1");
+    let router = Router::serve(&site.merged());
+    let mut client = Http2::connect(router.address());
+    for _ in 0..100 {
+        let streams: Vec<u32> = (0..100).map(|_| client.ask(&Block::request("GET", "/"), None)).collect();
+        for stream in streams {
+            assert_eq!(client.outcome(stream).status(), 200);
+        }
+    }
+    assert_eq!(client.until_away().1, 0);
+    assert_eq!(client.until_closed(), Some(0));
 }
