@@ -20,6 +20,7 @@ mod inbox;
 mod listener;
 mod observe;
 mod passwords;
+mod pinning;
 mod pipe;
 mod pipeline;
 mod principal;
@@ -154,6 +155,7 @@ impl Router {
                 entrances,
                 incoming,
                 index,
+                pinned: settings.pin,
             };
             threads.push(thread(format!("core-{index}"), move || serve_core(parts))?);
         }
@@ -315,10 +317,16 @@ struct CoreParts {
     entrances: Vec<Entrance>,
     incoming: Incoming,
     index: usize,
+    pinned: bool,
 }
 
 /// One core: a runtime of its own, and everything that a request needs on it.
 fn serve_core(parts: CoreParts) {
+    if parts.pinned
+        && let Err(error) = pinning::pin(parts.index)
+    {
+        tracing::warn!(%error, "a core's thread is not pinned");
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()) {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "a core has no runtime"),

@@ -38,6 +38,8 @@ pub struct Settings {
     pub admin: SocketAddr,
     /// Serving threads; 0 for the cores that the process may use.
     pub workers: usize,
+    /// Whether each serving thread stays on a core of its own. For machines where nothing else runs.
+    pub pin: bool,
     /// Answered on the data listener for any Host, without authentication.
     pub health_path: String,
     /// Networks of the proxies in front, whose forwarding headers are believed.
@@ -131,6 +133,7 @@ impl Default for Settings {
             listeners: Vec::new(),
             admin: SocketAddr::from(([127, 0, 0, 1], 9901)),
             workers: 0,
+            pin: false,
             health_path: "/healthz".to_owned(),
             trusted_proxies: Vec::new(),
             trusted_hops: 1,

@@ -225,6 +225,31 @@ fn settings_show_where_each_came_from() {
 }
 
 #[test]
+fn serving_threads_stay_on_cores_of_their_own_when_that_is_asked_for() {
+    let origin = Origin::named("orders");
+    let site = Site::new(&boundary_with(&[origin.port()], ""), &[registration("/", origin.port(), "")]);
+    let cores = |pin: &str| {
+        let router = Router::start(&site.merged(), &["--workers", "2"], &[("POSTERN_ROUTER_PIN", pin)]);
+        router.until_ready();
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", router.id())).unwrap().flatten();
+        let told = tasks.map(|task| std::fs::read_to_string(task.path().join("status")).unwrap());
+        let serving = told.filter(|status| status.starts_with("Name:\tcore-"));
+        let allowed = |status: String| {
+            status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t").map(str::to_owned))
+        };
+        serving.map(|status| allowed(status).unwrap()).collect::<Vec<String>>()
+    };
+    let own = std::fs::read_to_string("/proc/self/status").unwrap();
+    let all = own.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t")).unwrap();
+    assert_eq!(cores("false"), [all, all]);
+    let mut pinned = cores("true");
+    pinned.sort();
+    pinned.dedup();
+    let there = std::thread::available_parallelism().unwrap().get();
+    assert!(pinned.len() == there.min(2) && pinned.iter().all(|core| core.parse::<usize>().is_ok()), "{pinned:?}");
+}
+
+#[test]
 fn a_slip_in_flags_environment_or_settings_is_told_with_the_nearest_name() {
     let place = tempfile::tempdir().unwrap();
     let settings = |text: &str| {
