@@ -49,8 +49,8 @@ proofs: build emulator ## the slow proofs at full length, optimised
 	cargo build --workspace --bins --release --locked
 	POSTERN_SLOW=1 cargo test --workspace --release --locked
 
-# Built one by one, as the images build them; POSTERN_BENCH_ROUTER=FILE measures a binary from elsewhere instead.
-bench: ## measure beside nginx, HAProxy and Envoy (20 min): table, JSON and chart in bench/results
+# The router as the images ship it; POSTERN_BENCH_ROUTER=FILE measures a binary from elsewhere instead.
+bench: ## measure beside nginx, HAProxy and Envoy (30 min): table, JSON and chart in bench/results
 	@$(bench-binaries)
 	python3 -B bench/run.py $(BENCH)
 
@@ -60,7 +60,7 @@ bench-quick: ## the same in three minutes, coarser, into .tools/bench/quick; BEN
 
 define bench-binaries
 	set -e; cargo build --release --locked -p postern-bench; if [ -z "$$POSTERN_BENCH_ROUTER" ]; then \
-	cargo build --release --locked -p postern-router; cargo build --release --locked -p postern-syncer; fi
+	cargo build --profile ship --locked -p postern-router; cargo build --release --locked -p postern-syncer; fi
 endef
 
 fuzz: ## look for bytes that break the codec: each of five targets for 60 s (TARGET=path SECONDS=1800)

@@ -143,10 +143,11 @@ def arguments():
         prog="bench/run.py", formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__,
         epilog="workloads:\n" + "\n".join(f"  {each.name:<20} {each.what}" for each in WORKLOADS))
     parser.add_argument("--postern", type=pathlib.Path, metavar="FILE",
-                        default=os.environ.get("POSTERN_BENCH_ROUTER", release / "postern-router"),
-                        help="the router (POSTERN_BENCH_ROUTER; target/release/postern-router)")
+                        default=os.environ.get("POSTERN_BENCH_ROUTER", release.parent / "ship" / "postern-router"),
+                        help="the router (POSTERN_BENCH_ROUTER; target/ship/postern-router)")
     parser.add_argument("--syncer", type=pathlib.Path, metavar="FILE",
-                        help="the syncer that goes with it (POSTERN_BENCH_SYNCER; beside the router)")
+                        default=os.environ.get("POSTERN_BENCH_SYNCER", release / "postern-syncer"),
+                        help="the syncer that goes with it (POSTERN_BENCH_SYNCER; target/release/postern-syncer)")
     parser.add_argument("--only", metavar="NAMES", help="these workloads, with commas between")
     parser.add_argument("--peers", metavar="NAMES", default="nginx,nginx-stock,haproxy,postern,envoy",
                         help="these proxies (%(default)s)")
@@ -162,8 +163,6 @@ def arguments():
     if options.quick:
         options.rounds, options.seconds, options.idle = 2, 1.0, 2000
         options.peers = "nginx,nginx-stock,haproxy,postern"
-    options.syncer = options.syncer or pathlib.Path(
-        os.environ.get("POSTERN_BENCH_SYNCER", pathlib.Path(options.postern).parent / "postern-syncer"))
     options.peers = options.peers.split(",")
     asked = options.only.split(",") if options.only else names
     unknown = [name for name in asked if name not in names] + \
