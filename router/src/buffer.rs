@@ -54,6 +54,20 @@ impl Buffer {
         }
     }
 
+    /// Makes room for so many bytes more. One that would have to grow goes back to its stack, and a larger spare one
+    /// takes its place.
+    pub(crate) fn make_room(&mut self, more: usize) {
+        let bytes = self.len() + more;
+        if bytes > self.capacity() {
+            let mut larger = match SPARE.iter().position(|(size, _)| *size >= bytes) {
+                Some(class) => Self::of(class),
+                None => Self::exact(bytes),
+            };
+            larger.extend_from_slice(self);
+            *self = larger;
+        }
+    }
+
     fn of(class: usize) -> Self {
         let spare = STACKS.with_borrow_mut(|stacks| stacks[class].pop());
         Self(spare.unwrap_or_else(|| Vec::with_capacity(SPARE[class].0)))
@@ -88,5 +102,25 @@ impl Drop for Buffer {
                 stacks[class].push(spare);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_made_of_spare_memory_and_what_was_there_stays() {
+        let mut buffer = Buffer::small();
+        for (bytes, capacity) in [(SMALL - 1, SMALL), (1, SMALL), (1, MEDIUM), (MEDIUM, LARGE), (LARGE, 2 * LARGE)] {
+            let before = buffer.to_vec();
+            buffer.make_room(bytes);
+            assert!(buffer.capacity() >= before.len() + bytes && buffer.capacity() <= capacity, "{bytes}");
+            buffer.extend_from_slice(&vec![b'x'; bytes]);
+            assert!(buffer.starts_with(&before));
+        }
+        drop(buffer);
+        let spare = |class: usize| STACKS.with_borrow(|stacks| stacks[class].len());
+        assert_eq!([spare(0), spare(1), spare(2)], [1, 1, 1]);
     }
 }

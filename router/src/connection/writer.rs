@@ -50,8 +50,11 @@ pub(super) struct Writer<'c, S> {
     stalled_since: Option<Instant>,
 }
 
-/// What goes out together; longer pieces are written from where they are.
+/// What goes out together.
 const TOGETHER: usize = 20 * 1024;
+
+/// Longer pieces are written from where they are.
+const LONG: usize = 4 * 1024;
 
 /// When more than this is to come, a pipe is worth its system calls.
 const THROUGH: u64 = 32 * 1024;
@@ -182,7 +185,7 @@ impl<'c, S: AsyncWrite + Transport + Unpin> Writer<'c, S> {
             if self.out.len() - self.sent < TOGETHER && !body.is_finished() {
                 match body.poll_piece(context) {
                     Poll::Ready(Ok(true)) => {
-                        let long = framing != Framing::Chunked && body.piece().len() > TOGETHER;
+                        let long = framing != Framing::Chunked && body.piece().len() > LONG;
                         let bytes = if long {
                             ready!(self.poll_long(context, body))?
                         } else {

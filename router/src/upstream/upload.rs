@@ -52,11 +52,15 @@ pub(super) enum SendFault {
     Broken(io::Error),
 }
 
-/// What is put together to go out in one write; longer pieces are written from where they are.
+/// What is put together to go out in one write.
 const TOGETHER: usize = 20 * 1024;
 
-/// The largest chunk made of a piece.
+/// Longer pieces are written from where they are.
+const LONG: usize = 4 * 1024;
+
+/// The largest chunk made of a piece, and what stands around it at most.
 const CHUNK: usize = 64 * 1024;
+const CHUNK_FRAME: usize = 24;
 
 impl<B: ClientBody> Upload<B> {
     /// `head` is the whole head, its framing and its empty line included.
@@ -139,7 +143,7 @@ impl<B: ClientBody> Upload<B> {
 
     /// Whether the piece is written from where it is.
     fn is_long(&self) -> bool {
-        matches!(self.framing, Framing::Length(_)) && self.body.piece().len() > TOGETHER
+        matches!(self.framing, Framing::Length(_)) && self.body.piece().len() > LONG
     }
 
     fn poll_long(&mut self, context: &mut Context<'_>, stream: &mut (impl AsyncWrite + Unpin)) -> Poll<io::Result<()>> {
@@ -163,6 +167,7 @@ impl<B: ClientBody> Upload<B> {
         match (self.framing, more) {
             (Framing::Length(_), true) => {
                 let bytes = self.body.piece().len();
+                self.out.make_room(bytes);
                 self.out.extend_from_slice(self.body.piece());
                 self.account(bytes);
             }
@@ -170,6 +175,7 @@ impl<B: ClientBody> Upload<B> {
             (Framing::Length(_), false) => return Err(SendFault::Client(BodyFault::ClientClosed)),
             (_, true) => {
                 let bytes = self.body.piece().len().min(CHUNK);
+                self.out.make_room(bytes + CHUNK_FRAME);
                 write_chunk(&mut self.out, &self.body.piece()[..bytes]);
                 self.body.consume(bytes);
             }
