@@ -300,3 +300,25 @@ fn more_lines_than_a_table_has_are_refused_unread() {
     let error = read(&redigested(&text.replacen("\"routes\": [\n", &format!("\"routes\": [\n{many}"), 1)), None);
     assert!(matches!(error, Err(MergedError::TooMany(_))));
 }
+
+#[test]
+fn two_outlines_tell_what_changed_and_hold_no_value() {
+    use postern_config::merged::Outline;
+    let before = content(boundary(), 8);
+    let mut after = before.clone();
+    let gone = after.routes.remove(1);
+    after.routes[0].origin.version += 1;
+    after.routes[2].lease_until = Some("2030-01-01T00:00:00Z".parse().unwrap());
+    let (old, new) = (Outline::of(&before), Outline::of(&after));
+    let difference = new.since(&old);
+    assert!(difference.boundary.is_empty() && difference.added.is_empty(), "{difference:?}");
+    assert_eq!(difference.removed.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), [gone.id.as_str()]);
+    // A new version of a registration that asks for the same is no change of what is served.
+    let [changed] = difference.changed.as_slice() else { panic!("{difference:?}") };
+    assert_eq!(
+        (changed.id.as_str(), changed.fields.as_slice()),
+        (after.routes[2].id.as_str(), &["lease_until".to_owned()][..])
+    );
+    assert_eq!(old.since(&new).added.len(), 1);
+    assert_eq!(new.since(&new), postern_config::merged::Difference::default());
+}

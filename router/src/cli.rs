@@ -48,6 +48,9 @@ enum Command {
         after_help = "Example:\n  postern-router explain merged.json 'GET https://api.example.com/orders/1' -H 'authorization: Bearer …'"
     )]
     Explain(Explain),
+    /// Work with the audit log.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Ask a running router whether it is ready, for container health checks; exit 1 when it is not.
     #[command(after_help = "Example:\n  postern-router health --admin 127.0.0.1:9901")]
     Health(Health),
@@ -110,6 +113,18 @@ struct Explain {
     output: Output,
 }
 
+#[derive(Subcommand)]
+enum Audit {
+    /// Prove that no line of an audit log was changed, left out or put in, or name the first; exit 1 then.
+    #[command(
+        after_help = "Example:\n  postern-router audit verify /var/log/postern/audit\n\nWith POSTERN_ROUTER_AUDIT__KEY in the environment for a log that is kept with a key."
+    )]
+    Verify {
+        /// The directory of the log
+        directory: PathBuf,
+    },
+}
+
 #[derive(Args)]
 struct Health {
     /// The router's admin address
@@ -136,7 +151,22 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => run_serve(&serve),
         Command::Check(check) => run_check(&check),
         Command::Explain(explain) => run_explain(&explain),
+        Command::Audit(Audit::Verify { directory }) => run_verify(&directory),
         Command::Health(health) => run_health(&health),
+    }
+}
+
+fn run_verify(directory: &Path) -> ExitCode {
+    let key = std::env::var("POSTERN_ROUTER_AUDIT__KEY").ok();
+    match crate::audit::verify(directory, key.as_deref().map(str::as_bytes)) {
+        Ok(found) => {
+            println!("{found}");
+            ExitCode::SUCCESS
+        }
+        Err(broken) => {
+            eprintln!("{broken}");
+            ExitCode::from(FOUND_PROBLEMS)
+        }
     }
 }
 

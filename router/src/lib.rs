@@ -7,6 +7,7 @@
 
 mod admin;
 mod alarm;
+mod audit;
 mod body;
 mod buffer;
 pub mod cli;
@@ -47,6 +48,7 @@ use std::time::Duration;
 use postern_config::merged::FileKey;
 use tokio::runtime::LocalRuntime;
 
+use crate::audit::{Audit, AuditWriter};
 use crate::drain::{Drain, Phase};
 use crate::freshness::unix_now;
 use crate::listener::{
@@ -58,6 +60,7 @@ use crate::services::{Core, Shared};
 use crate::settings::Settings;
 use crate::snapshot::compile::Options;
 use crate::snapshot::store::Store;
+use crate::snapshot::transition::Transitions;
 use crate::snapshot::watch::{FileWatch, Wake};
 use crate::stage::identify::Trust;
 use crate::upstream::{Resolver, Upstreams};
@@ -93,6 +96,14 @@ pub enum StartError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// The audit log cannot be opened.
+    #[error("cannot keep the audit log in {}: {error}", directory.display())]
+    Audit {
+        /// Where it should lie.
+        directory: std::path::PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
     /// A thread or a runtime cannot be made.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -118,6 +129,7 @@ pub struct Router {
     threads: Vec<JoinHandle<()>>,
     watcher: Option<JoinHandle<()>>,
     log: Option<LogWriter>,
+    audit: Option<AuditWriter>,
 }
 
 impl Router {
@@ -137,9 +149,12 @@ impl Router {
         let admin = admin_socket.local_addr()?;
 
         let (spread, incoming) = Spread::over(cores);
-        let shared = Arc::new(shared(&settings, cores, spread));
+        let audit = audit_writer(&settings)?;
+        let noted = audit.as_ref().map(AuditWriter::audit);
+        let shared = Arc::new(shared(&settings, cores, spread, noted.clone()));
         let mut metrics = Metrics::new(cores);
         metrics.certificates = listeners.certificates;
+        metrics.audit = noted;
         let log = log_writer(&settings)?;
         if let Some(log) = &log {
             metrics.log_lines_dropped = log.dropped();
@@ -185,6 +200,7 @@ impl Router {
             threads,
             watcher: Some(watcher),
             log,
+            audit,
         })
     }
 
@@ -213,6 +229,9 @@ impl Router {
         }
         if let Some(log) = self.log.take() {
             log.finish();
+        }
+        if let Some(audit) = self.audit.take() {
+            audit.finish();
         }
     }
 }
@@ -264,7 +283,7 @@ fn bounds(settings: &Settings, cores: usize) -> Bounds {
     Bounds { cores, per_address: limits.connections_per_address, handshake: limits.handshake.duration() }
 }
 
-fn shared(settings: &Settings, cores: usize, spread: Spread) -> Shared {
+fn shared(settings: &Settings, cores: usize, spread: Spread, audit: Option<Arc<Audit>>) -> Shared {
     Shared {
         store: Arc::new(Store::default()),
         drain: Drain::new(),
@@ -278,6 +297,7 @@ fn shared(settings: &Settings, cores: usize, spread: Spread) -> Shared {
         tunnel_lifetime: settings.limits.tunnel_lifetime.duration(),
         connections_per_core: (settings.limits.connections / cores).max(1),
         passwords: Passwords::new(Passwords::threads_for(cores)),
+        audit,
         too_old: AtomicBool::new(false),
     }
 }
@@ -292,6 +312,15 @@ fn log_writer(settings: &Settings) -> Result<Option<LogWriter>, StartError> {
     }
 }
 
+fn audit_writer(settings: &Settings) -> Result<Option<AuditWriter>, StartError> {
+    let audit = &settings.audit;
+    let Some(directory) = audit.directory.clone() else { return Ok(None) };
+    let key = audit.key.as_ref().map(|key| key.expose().as_bytes().to_vec());
+    let setup =
+        audit::Setup { directory: directory.clone(), most: audit.max_file.bytes(), allowed: audit.allowed, key };
+    AuditWriter::start(setup).map(Some).map_err(|error| StartError::Audit { directory, error })
+}
+
 fn file_watch(settings: &Settings, shared: &Shared) -> FileWatch {
     FileWatch {
         path: settings.config.clone(),
@@ -300,6 +329,7 @@ fn file_watch(settings: &Settings, shared: &Shared) -> FileWatch {
         key: settings.file_key.as_ref().and_then(|key| FileKey::new(key.expose())),
         options: Options { allow_loopback: settings.allow_loopback_destinations },
         store: Arc::clone(&shared.store),
+        transitions: Transitions::new(shared.audit.clone()),
     }
 }
 

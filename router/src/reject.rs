@@ -179,6 +179,11 @@ impl Reason {
         self.row().fault
     }
 
+    /// Whether it says that the request may not pass, rather than that something failed on its way.
+    pub(crate) fn is_denial(self) -> bool {
+        self < Self::NotReady
+    }
+
     /// What a client may read.
     pub(crate) fn public(self) -> &'static str {
         self.row().public

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::audit::Audit;
 use crate::drain::Drain;
 use crate::listener::Spread;
 use crate::observe::{CoreMetrics, LogBuffer, RouteSeries};
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) tunnel_lifetime: Duration,
     pub(crate) connections_per_core: usize,
     pub(crate) passwords: Passwords,
+    /// Where decisions are noted, when they are.
+    pub(crate) audit: Option<Arc<Audit>>,
     /// The configuration is older than it may be served.
     pub(crate) too_old: AtomicBool,
 }

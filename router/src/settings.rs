@@ -2,6 +2,7 @@
 //!
 //! Must never hold anything that can change while the router runs: that is in the merged file.
 
+mod audit;
 mod listeners;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use postern_config::problem::did_you_mean;
 use postern_config::value::{Network, Period};
 use serde::{Deserialize, Serialize};
 
+pub use audit::AuditLog;
 pub use listeners::{CertificateFiles, ClientAuthentication, ClientMode, Listener, ListenerTls, TlsVersion};
 
 /// The prefix of environment variables; `__` stands between levels.
@@ -62,6 +64,9 @@ pub struct Settings {
     pub file_key: Option<FileKeyText>,
     /// Where the access log goes: `stdout`, `off`, or a path.
     pub access_log: String,
+    /// What was configured and decided, for whoever must prove it.
+    #[serde(default)]
+    pub audit: AuditLog,
     /// Bounds of connections and time.
     pub limits: Limits,
     /// How the router ends.
@@ -144,6 +149,7 @@ impl Default for Settings {
             max_stale: None,
             file_key: None,
             access_log: "stdout".to_owned(),
+            audit: AuditLog::default(),
             limits: Limits::default(),
             shutdown: Shutdown::default(),
         }
@@ -211,6 +217,7 @@ pub fn load(file: Option<&std::path::Path>, flags: &serde_json::Value) -> Result
 /// Tells everything that is wrong at once, a line each.
 fn check(settings: &Settings) -> Result<(), SettingsError> {
     let mut wrong = listeners::problems(settings);
+    wrong.extend(audit::problems(&settings.audit));
     let mut demand = |holds: bool, text: &str| {
         if !holds {
             wrong.push(text.to_owned());

@@ -6,10 +6,12 @@
 
 mod digest;
 mod line;
+mod outline;
 mod read;
 mod write;
 
 pub use digest::{Digest, FileKey};
+pub use outline::{ChangedRoute, Difference, Outline};
 pub use read::{MergedError, Quarantined, Reading, read};
 pub use write::write;
 

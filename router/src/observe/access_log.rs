@@ -3,21 +3,16 @@
 //!
 //! A sink that does not take its lines costs lines, which are counted, and never a request.
 
-use std::cell::RefCell;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use time::OffsetDateTime;
-use time::macros::format_description;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Exchange;
-use crate::digits;
+use super::line::Line;
 
 /// Buffers on their way to the writing thread; as many as this may wait.
 const WAITING: usize = 64;
@@ -173,89 +168,4 @@ pub(super) fn line(buffer: &mut LogBuffer, exchange: &Exchange, took: Duration) 
     }
     line.end();
     buffer.lines += 1;
-}
-
-/// One JSON object on one line, written from left to right.
-struct Line<'b> {
-    out: &'b mut Vec<u8>,
-}
-
-impl<'b> Line<'b> {
-    fn begin(out: &'b mut Vec<u8>, at: SystemTime) -> Self {
-        out.extend_from_slice(b"{\"time\":\"");
-        timestamp(out, at);
-        out.push(b'"');
-        Self { out }
-    }
-
-    /// What needs no quoting in JSON as it is. `key` is written to the letter: comma, name and colon.
-    fn raw(&mut self, key: &str, value: &str) {
-        self.out.extend_from_slice(key.as_bytes());
-        self.out.extend_from_slice(value.as_bytes());
-    }
-
-    /// A text of which it is known that nothing in it must be escaped; its first quote is in `key`.
-    fn plain(&mut self, key: &str, value: &str) {
-        self.raw(key, value);
-        self.out.push(b'"');
-    }
-
-    /// Any text.
-    fn text(&mut self, key: &str, value: &str) {
-        self.out.extend_from_slice(key.as_bytes());
-        if value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
-            self.out.push(b'"');
-            return self.plain("", value);
-        }
-        // Writing into memory does not fail.
-        let _ = serde_json::to_writer(&mut *self.out, value);
-    }
-
-    fn number(&mut self, key: &str, value: u64) {
-        self.out.extend_from_slice(key.as_bytes());
-        digits::decimal(self.out, value);
-    }
-
-    fn address(&mut self, key: &str, value: IpAddr) {
-        self.out.extend_from_slice(key.as_bytes());
-        digits::address(self.out, value);
-        self.out.push(b'"');
-    }
-
-    /// Milliseconds with three digits behind the point, when there are any.
-    fn millis(&mut self, key: &str, value: Option<Duration>) {
-        let Some(value) = value else { return };
-        let micros = u64::try_from((value.as_nanos() + 500) / 1_000).unwrap_or(u64::MAX);
-        self.number(key, micros / 1_000);
-        self.out.push(b'.');
-        three_digits(self.out, micros % 1_000);
-    }
-
-    fn end(self) {
-        self.out.extend_from_slice(b"}\n");
-    }
-}
-
-fn three_digits(out: &mut Vec<u8>, number: u64) {
-    let digit = |number: u64| b"0123456789"[usize::try_from(number % 10).unwrap_or(0)];
-    out.extend_from_slice(&[digit(number / 100), digit(number / 10), digit(number)]);
-}
-
-thread_local! {
-    /// Everything up to the milliseconds is written once a second.
-    static SECOND: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
-}
-
-fn timestamp(out: &mut Vec<u8>, at: SystemTime) {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    SECOND.with_borrow_mut(|(second, text)| {
-        if *second != since.as_secs() || text.is_empty() {
-            let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].");
-            *text = OffsetDateTime::from(at).format(format).unwrap_or_default();
-            *second = since.as_secs();
-        }
-        out.extend_from_slice(text.as_bytes());
-    });
-    three_digits(out, since.subsec_millis().into());
-    out.push(b'Z');
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::Record;
 use super::listeners::{Certificates, ListenerCells, listeners};
+use crate::audit::Audit;
 use crate::freshness::unix_now;
 use crate::reject::Reason;
 use crate::services::Core;
@@ -133,6 +134,8 @@ impl CoreMetrics {
 pub(crate) struct Metrics {
     pub(crate) cores: Vec<Arc<CoreMetrics>>,
     pub(crate) log_lines_dropped: Arc<AtomicU64>,
+    /// Where decisions are noted, when they are.
+    pub(crate) audit: Option<Arc<Audit>>,
     /// Of the listeners that speak TLS, in the order of the settings.
     pub(crate) certificates: Vec<Certificates>,
 }
@@ -142,6 +145,7 @@ impl Metrics {
         Self {
             cores: (0..cores).map(|_| Arc::new(CoreMetrics::new())).collect(),
             log_lines_dropped: Arc::default(),
+            audit: None,
             certificates: Vec::new(),
         }
     }
@@ -251,6 +255,9 @@ fn connections(out: &mut String, metrics: &Metrics) {
     single(out, "postern_dials_refused_total", "counter", "Resolved addresses that were not dialled.", refused);
     let dropped = metrics.log_lines_dropped.load(Ordering::Relaxed);
     single(out, "postern_access_log_dropped_total", "counter", "Lines of the access log that were dropped.", dropped);
+    if let Some(audit) = &metrics.audit {
+        single(out, "postern_audit_lost_total", "counter", "Lines of the audit log that were lost.", audit.lost());
+    }
 }
 
 fn configuration(out: &mut String, store: &Store, age_seconds: f64) {

@@ -3,6 +3,8 @@
 //! The only writer of access logs and request metrics. Must never decide anything.
 
 mod access_log;
+mod decisions;
+mod line;
 mod listeners;
 mod metrics;
 
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 pub(crate) use access_log::{LogBuffer, LogWriter};
+pub(crate) use line::Line;
 pub(crate) use listeners::{CertificateCells, Certificates, HandshakeFailure, ReloadResult};
 pub(crate) use metrics::{CoreMetrics, Metrics, RouteSeries, render};
 
@@ -138,5 +141,8 @@ impl Drop for Exchange {
         let took = self.started.elapsed();
         self.core.metrics.end(&self.core, &self.record, took);
         self.core.log(|buffer| access_log::line(buffer, self, took));
+        if let Some(audit) = &self.core.shared.audit {
+            decisions::note(audit, self);
+        }
     }
 }

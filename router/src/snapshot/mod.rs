@@ -8,6 +8,7 @@ mod hosts;
 mod plan;
 pub(crate) mod store;
 pub(crate) mod table;
+pub(crate) mod transition;
 pub(crate) mod watch;
 
 use std::collections::HashSet;

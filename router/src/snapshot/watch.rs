@@ -22,6 +22,7 @@ use postern_config::secrets::{self, Secrets};
 use super::Snapshot;
 use super::compile::{Options, compile};
 use super::store::Store;
+use super::transition::{Coming, Transitions};
 use crate::freshness::unix_now;
 
 /// What wakes the watching thread.
@@ -44,6 +45,7 @@ pub(crate) struct FileWatch {
     pub(crate) key: Option<FileKey>,
     pub(crate) options: Options,
     pub(crate) store: Arc<Store>,
+    pub(crate) transitions: Transitions,
 }
 
 /// What was seen last, so that the same bytes are not judged twice.
@@ -217,16 +219,17 @@ impl FileWatch {
         };
         let read = started.elapsed();
         let generation = reading.header.generation;
+        let coming = self.transitions.of(&reading);
         // A defect in compiling must not end the thread that could bring the mended file.
         let compiled =
             std::panic::catch_unwind(AssertUnwindSafe(|| compile(reading, &secrets, self.options, unix_now())));
         match compiled {
-            Ok(snapshot) => self.publish(snapshot, read, started.elapsed() - read),
+            Ok(snapshot) => self.publish(snapshot, coming, read, started.elapsed() - read),
             Err(_) => self.reject("compile_panicked", format!("generation {generation} cannot be compiled")),
         }
     }
 
-    fn publish(&self, snapshot: Snapshot, read: Duration, compiling: Duration) {
+    fn publish(&self, snapshot: Snapshot, coming: Coming, read: Duration, compiling: Duration) {
         for one in &snapshot.quarantined {
             tracing::error!(id = one.id, why = one.why, "put aside");
         }
@@ -240,12 +243,15 @@ impl FileWatch {
             compile_ms = compiling.as_secs_f64() * 1e3,
             "serving a new generation"
         );
+        let generation = snapshot.header.generation;
         self.store.publish(Arc::new(snapshot), read.as_secs_f64(), compiling.as_secs_f64());
+        self.transitions.served(coming, generation);
     }
 
     fn reject(&self, reason: &'static str, message: String) {
         let before = self.store.status().rejected.clone();
         if before.is_none_or(|before| before.message != message) {
+            self.transitions.refused(reason, &message);
             match self.store.live() {
                 Some(live) => {
                     tracing::error!(reason, message, serving = live.header.generation, "a file did not go live")
