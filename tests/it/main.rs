@@ -12,6 +12,7 @@ mod grpc;
 mod hostile_answers;
 mod http2;
 mod identity;
+mod jwks;
 mod limits;
 mod listeners;
 mod matching;
