@@ -97,7 +97,7 @@ async fn run<B: ClientBody>(
     exchange.record.host = Some(request.host.clone());
     let route = found?;
     exchange.record.route = Some(Arc::clone(&route));
-    let proof = authenticate(&route.ways, request.head.fields(), request.head.query(), now, &core.verified);
+    let proof = authenticate(&route.ways, request.head.fields(), request.head.query(), now, &core.tokens);
     let principal = match proof? {
         Outcome::Proved(principal) => principal,
         Outcome::Ask(question) => core.shared.passwords.verify(question, Instant::now()).await?,

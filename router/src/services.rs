@@ -16,7 +16,7 @@ use crate::observe::{CoreMetrics, LogBuffer, RouteSeries};
 use crate::passwords::Passwords;
 use crate::snapshot::Snapshot;
 use crate::snapshot::store::{Store, View};
-use crate::stage::authenticate::VerifiedTokens;
+use crate::stage::authenticate::Memory;
 use crate::stage::identify::Trust;
 use crate::tunnels::Tunnels;
 use crate::upstream::Upstreams;
@@ -51,8 +51,8 @@ pub(crate) struct Core {
     pub(crate) tunnels: Tunnels,
     view: RefCell<View>,
     log: RefCell<LogBuffer>,
-    /// Tokens that were verified a moment ago.
-    pub(crate) verified: RefCell<VerifiedTokens>,
+    /// Tokens that were verified a moment ago, and keys that are asked for.
+    pub(crate) tokens: Memory,
     random: RefCell<fastrand::Rng>,
     series: RefCell<HashMap<Arc<str>, Arc<RouteSeries>, foldhash::fast::RandomState>>,
     seen_swaps: Cell<u64>,
@@ -74,7 +74,7 @@ impl Core {
             upstreams,
             tunnels: Tunnels::default(),
             log: RefCell::new(log),
-            verified: RefCell::default(),
+            tokens: Memory::default(),
             random: RefCell::new(fastrand::Rng::new()),
             series: RefCell::default(),
             seen_swaps: Cell::new(0),
@@ -135,7 +135,7 @@ impl Core {
         if same && !self.tunnels.is_late() {
             return;
         }
-        self.verified.borrow_mut().clear();
+        self.tokens.forget_verified();
         if let Some(snapshot) = self.snapshot() {
             self.tunnels.review(&snapshot, Instant::now());
             if same {

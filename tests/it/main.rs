@@ -29,5 +29,6 @@ mod strictness;
 mod tidy;
 mod timeouts;
 mod tls;
+mod tokens;
 mod watching;
 mod websocket;

@@ -11,8 +11,10 @@ mod json;
 mod jwt;
 mod keys;
 mod presented;
+mod rules;
 mod stored;
 mod token;
+mod unknown;
 mod verified;
 
 #[cfg(test)]
@@ -26,7 +28,8 @@ pub(crate) use self::flaw::Flaw;
 pub(crate) use self::jwt::Issuer;
 use self::presented::Presented;
 use self::token::Token;
-pub(crate) use self::verified::VerifiedTokens;
+pub(crate) use self::unknown::UnknownKeys;
+use self::verified::VerifiedTokens;
 use crate::http1::Fields;
 pub(crate) use crate::principal::Principal;
 use crate::reject::Rejection;
@@ -52,12 +55,27 @@ pub(crate) enum Outcome {
     Ask(PasswordQuestion),
 }
 
+/// What one core remembers of tokens.
+#[derive(Default)]
+pub(crate) struct Memory {
+    verified: RefCell<VerifiedTokens>,
+    /// Names of keys that nobody has, and who has been asked for them.
+    pub(crate) unknown: RefCell<UnknownKeys>,
+}
+
+impl Memory {
+    /// Forgets who was verified: keys may have changed.
+    pub(crate) fn forget_verified(&self) {
+        self.verified.borrow_mut().clear();
+    }
+}
+
 /// Finds out who calls, by one of `ways`: the credentials that are there decide which, and are then the only
 /// thing that counts. A bad token is refused also where nobody need be proved.
 ///
 /// On a route that asks for no proof at all, credentials are the destination's and not looked at.
 ///
-/// `now` is in Unix seconds; `verified` remembers tokens that passed.
+/// `now` is in Unix seconds; `memory` holds tokens that passed and keys that are asked for.
 ///
 /// # Errors
 /// The refusal, with the challenges of the route's ways.
@@ -66,18 +84,12 @@ pub(crate) fn authenticate(
     headers: &Fields,
     query: Option<&str>,
     now: i64,
-    verified: &RefCell<VerifiedTokens>,
+    memory: &Memory,
 ) -> Result<Outcome, Rejection> {
-    decide(ways, headers, query, now, verified).map_err(|flaw| challenge::refuse(ways, flaw))
+    decide(ways, headers, query, now, memory).map_err(|flaw| challenge::refuse(ways, flaw))
 }
 
-fn decide(
-    ways: &[Way],
-    headers: &Fields,
-    query: Option<&str>,
-    now: i64,
-    verified: &RefCell<VerifiedTokens>,
-) -> Result<Outcome, Flaw> {
+fn decide(ways: &[Way], headers: &Fields, query: Option<&str>, now: i64, memory: &Memory) -> Result<Outcome, Flaw> {
     if ways.iter().all(|way| matches!(way, Way::None)) {
         return Ok(Outcome::Proved(Principal::anonymous()));
     }
@@ -87,7 +99,7 @@ fn decide(
             Ok(Outcome::Proved(Principal::anonymous()))
         }
         Presented::Nothing => Err(Flaw::Missing),
-        Presented::Bearer(token) => by_token(ways, token, now, verified).map(Outcome::Proved),
+        Presented::Bearer(token) => by_token(ways, token, now, memory).map(Outcome::Proved),
         Presented::Basic(base64) => basic::ask(ways, base64).map(Outcome::Ask),
         Presented::Signed if signatures => Ok(Outcome::Proved(Principal::iam())),
         Presented::Signed => Err(Flaw::NotAccepted),
@@ -96,7 +108,7 @@ fn decide(
 
 /// The token names its issuer, and that issuer alone verifies it: trying others would let one issuer's token
 /// pass for another's.
-fn by_token(ways: &[Way], text: &str, now: i64, verified: &RefCell<VerifiedTokens>) -> Result<Principal, Flaw> {
+fn by_token(ways: &[Way], text: &str, now: i64, memory: &Memory) -> Result<Principal, Flaw> {
     let issuers = || {
         ways.iter().filter_map(|way| match way {
             Way::Jwt(issuer) => Some(issuer),
@@ -110,13 +122,23 @@ fn by_token(ways: &[Way], text: &str, now: i64, verified: &RefCell<VerifiedToken
     if issuers().all(|issuer| !issuer.has_keys()) {
         return Err(Flaw::NoKeys);
     }
-    if let Some(known) = verified.borrow().find(text, issuers(), now) {
+    if let Some(known) = memory.verified.borrow().find(text, issuers(), now) {
         return known;
     }
     let token = Token::parse(text)?;
     let iss = token.issuer().ok_or(Flaw::UnknownIssuer)?;
     let issuer = issuers().find(|issuer| issuer.is_named(iss)).ok_or(Flaw::UnknownIssuer)?;
-    let (principal, lifetime) = issuer.verify(token, now)?;
-    verified.borrow_mut().keep(text, issuer, lifetime, &principal);
+    let verified = issuer.verify(&token, now).map_err(|flaw| match (flaw, &token.kid) {
+        // A key that came after ours were fetched is nobody's fault: while one may be on its way, nothing is called
+        // invalid.
+        (Flaw::UnknownKey, Some(kid))
+            if issuer.is_published() && memory.unknown.borrow_mut().is_awaited(issuer.via(), kid, now) =>
+        {
+            Flaw::KeyAwaited
+        }
+        _ => flaw,
+    });
+    let (principal, lifetime) = verified?;
+    memory.verified.borrow_mut().keep(text, issuer, lifetime, &principal);
     Ok(principal)
 }

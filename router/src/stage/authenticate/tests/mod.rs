@@ -161,9 +161,9 @@ fn authorization(value: &str) -> Fields {
 fn present(ways: &[Way], token: &str) -> Result<Principal, Flaw> {
     let value = format!("Bearer {token}");
     if HeaderValue::from_str(&value).is_err() {
-        return by_token(ways, token, NOW, &RefCell::default());
+        return by_token(ways, token, NOW, &Memory::default());
     }
-    match decide(ways, &authorization(&value), None, NOW, &RefCell::default())? {
+    match decide(ways, &authorization(&value), None, NOW, &Memory::default())? {
         Outcome::Proved(principal) => Ok(principal),
         Outcome::Ask(_) => panic!("a token is no password"),
     }
