@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::drain::Drain;
+use crate::hints::Hints;
 use crate::listener::Spread;
 use crate::observe::{CoreMetrics, LogBuffer, RouteSeries};
 use crate::passwords::Passwords;
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) passwords: Passwords,
     /// The configuration is older than it may be served.
     pub(crate) too_old: AtomicBool,
+    /// What is asked of the syncer.
+    pub(crate) hints: Arc<Hints>,
 }
 
 /// One core's own.
@@ -56,6 +59,7 @@ pub(crate) struct Core {
     random: RefCell<fastrand::Rng>,
     series: RefCell<HashMap<Arc<str>, Arc<RouteSeries>, foldhash::fast::RandomState>>,
     seen_swaps: Cell<u64>,
+    seen_hints: Cell<u64>,
 }
 
 impl Core {
@@ -69,15 +73,16 @@ impl Core {
         Self {
             index,
             view: RefCell::new(shared.store.view()),
+            tokens: Memory::new(shared.hints.are_on()),
             shared,
             metrics,
             upstreams,
             tunnels: Tunnels::default(),
             log: RefCell::new(log),
-            tokens: Memory::default(),
             random: RefCell::new(fastrand::Rng::new()),
             series: RefCell::default(),
             seen_swaps: Cell::new(0),
+            seen_hints: Cell::new(0),
         }
     }
 
@@ -121,10 +126,22 @@ impl Core {
         }
     }
 
+    /// Hands over whose keys are missing, and takes in whose were fetched since.
+    fn exchange_hints(&self) {
+        let hints = &self.shared.hints;
+        let changes = hints.changes();
+        let mut unknown = self.tokens.unknown.borrow_mut();
+        if self.seen_hints.replace(changes) != changes {
+            hints.done(|issuer, round| unknown.came_back(issuer, round));
+        }
+        unknown.hand_over(|issuer| hints.want(issuer));
+    }
+
     /// What need not be done on a request's way: hands the log over, lets go of what a new snapshot no longer
     /// serves, frees the old one.
     pub(crate) fn tend(&self) {
         self.log.borrow_mut().flush();
+        self.exchange_hints();
         let counters = self.upstreams.counters();
         self.metrics.dials.set(counters.dials);
         self.metrics.dials_refused.set(counters.refused_addresses);

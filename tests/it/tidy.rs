@@ -283,8 +283,8 @@ const LAYERS: &[Row] = &[
     (
         "router/src/",
         &["TcpStream::connect"],
-        &["router/src/upstream/connect.rs", "router/src/cli.rs"],
-        "one dialer makes every socket towards a destination",
+        &["router/src/upstream/connect.rs", "router/src/cli.rs", "router/src/hints.rs"],
+        "one dialer makes every socket towards a destination; hints asks the syncer, off the way of requests",
     ),
     (
         "router/src/http1/",

@@ -54,7 +54,7 @@ pub use recorder::{Arrival, Recorder};
 pub use secure::{Secured, TlsClient};
 pub use strict::{Heard, StrictClient};
 pub use tls::{Authority, Certificate, TlsOrigin, Validity};
-pub use tokens::{Signer, basic, seconds_from_now};
+pub use tokens::{Signer, base64url, basic, seconds_from_now};
 pub use wait::{Gate, eventually, eventually_within};
 
 /// Whether the long runs were asked for (`make proofs`).

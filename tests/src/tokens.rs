@@ -74,19 +74,26 @@ impl Signer {
     /// The key as an issuer publishes it; a shared one as it stands in a boundary.
     pub fn jwk(&self) -> Value {
         let mut key = match &self.key {
-            SigningKey::Shared(secret) => json!({"kty": "oct", "k": encode(secret)}),
+            SigningKey::Shared(secret) => json!({"kty": "oct", "k": base64url(secret)}),
             SigningKey::Rsa(pair) => {
                 let [n, e] = integers(pair.public_key_raw());
-                json!({"kty": "RSA", "n": encode(&n), "e": encode(&e)})
+                json!({"kty": "RSA", "n": base64url(&n), "e": base64url(&e)})
             }
             SigningKey::Ec(pair) => {
                 let point = pair.public_key_raw();
-                json!({"kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..])})
+                json!({"kty": "EC", "crv": "P-256", "x": base64url(&point[1..33]), "y": base64url(&point[33..])})
             }
-            SigningKey::Ed(pair) => json!({"kty": "OKP", "crv": "Ed25519", "x": encode(pair.public_key_raw())}),
+            SigningKey::Ed(pair) => json!({"kty": "OKP", "crv": "Ed25519", "x": base64url(pair.public_key_raw())}),
         };
         key["kid"] = self.kid().into();
         key["alg"] = self.algorithm().into();
+        key
+    }
+
+    /// The same under another key id.
+    pub fn jwk_called(&self, kid: &str) -> Value {
+        let mut key = self.jwk();
+        key["kid"] = kid.into();
         key
     }
 
@@ -110,7 +117,7 @@ impl Signer {
 
     /// A token of these texts.
     pub fn token_of(&self, header: &str, claims: &str) -> String {
-        let signed = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
+        let signed = format!("{}.{}", base64url(header.as_bytes()), base64url(claims.as_bytes()));
         let signature = match &self.key {
             SigningKey::Shared(secret) => {
                 let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
@@ -123,11 +130,12 @@ impl Signer {
                 halves.iter().flat_map(|half| [vec![0; 32 - half.len()], half.clone()].concat()).collect()
             }
         };
-        format!("{signed}.{}", encode(&signature))
+        format!("{signed}.{}", base64url(&signature))
     }
 }
 
-fn encode(bytes: &[u8]) -> String {
+/// Bytes as tokens write them (RFC 7515 §2).
+pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 

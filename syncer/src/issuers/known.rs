@@ -33,13 +33,13 @@ impl Known {
         Self { keys: standing.iter().map(with_time).collect(), keep }
     }
 
-    /// Takes in keys that were fetched; says whether they are others than before.
+    /// Takes in keys that were fetched; says whether others hold than before.
     pub fn take(&mut self, spec: &Spec, keys: Vec<Jwk>, now: Timestamp) -> bool {
         let fetched =
             IssuerKeys { name: spec.name.clone(), issuer: spec.issuer.clone(), from: spec.url().to_owned(), keys };
         let before = self.keys.insert(spec.name.clone(), (fetched, now));
-        let now_known = self.keys.get(&spec.name).map(|(keys, _)| keys);
-        before.as_ref().map(|(keys, _)| keys) != now_known
+        let held = before.as_ref().filter(|(_, seen)| now < self.end(*seen)).map(|(keys, _)| keys);
+        held != self.keys.get(&spec.name).map(|(keys, _)| keys)
     }
 
     /// The keys that hold for the issuers of a boundary at `now`: fetched for them as they are configured, and seen
@@ -108,6 +108,8 @@ mod tests {
         assert!(known.for_boundary(&corp, at(0)).is_empty());
         assert!(known.take(spec, vec![key("1")], at(10)));
         assert!(!known.take(spec, vec![key("1")], at(20)), "the same keys are no news");
+        let mut ended = known.clone();
+        assert!(ended.take(spec, vec![key("1")], at(20 + 86_400)), "the same keys are news when they had ended");
         let standing = known.for_boundary(&corp, at(30));
         assert_eq!(standing.len(), 1);
 

@@ -64,6 +64,12 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// `hints`: whether keys can be asked for before their time.
+    pub(crate) fn new(hints: bool) -> Self {
+        let unknown = if hints { UnknownKeys::asking() } else { UnknownKeys::default() };
+        Self { unknown: RefCell::new(unknown), ..Self::default() }
+    }
+
     /// Forgets who was verified: keys may have changed.
     pub(crate) fn forget_verified(&self) {
         self.verified.borrow_mut().clear();
