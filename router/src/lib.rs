@@ -22,6 +22,7 @@ mod listener;
 mod observe;
 mod passwords;
 mod pipeline;
+mod place;
 mod principal;
 mod reject;
 #[cfg(test)]

@@ -230,7 +230,7 @@ fn a_hundred_thousand_unknown_keys_are_few_questions_and_disturb_nobody() {
     // Half a second between two early fetches, here; what waits at the end is one more.
     let most = took.as_millis() / 500 + 2;
     let questions = issuer.asked() - asked;
-    println!("{count} unknown keys in {took:?}: {questions} questions, answers {statuses:?}");
+    eprintln!("{count} unknown keys in {took:?}: {questions} questions, answers {statuses:?}");
     assert!((questions as u128) <= most && questions > 0, "{questions} questions in {took:?}");
     let grown = router.resident().saturating_sub(resident);
     assert!(grown < 64 * 1024 * 1024, "{grown} bytes more");

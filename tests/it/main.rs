@@ -29,6 +29,7 @@ mod strictness;
 mod tidy;
 mod timeouts;
 mod tls;
+mod token_rules;
 mod tokens;
 mod watching;
 mod websocket;

@@ -67,11 +67,11 @@ fn is_as_expected(case: &Case, answer: &Answer, arrived: bool) -> bool {
 struct Times(Vec<Duration>);
 
 impl Times {
-    fn show(&mut self, what: &str) {
+    fn told(&mut self, what: &str) -> String {
         self.0.sort_unstable();
         let ms = |time: Option<&Duration>| time.map_or(0.0, |time| time.as_secs_f64() * 1e3);
         let (most, middle) = (ms(self.0.last()), ms(self.0.get(self.0.len() / 2)));
-        println!("{what}: {} tokens, {middle:.3} ms in the middle, {most:.3} ms at most", self.0.len());
+        format!("{what}: {} tokens, {middle:.3} ms in the middle, {most:.3} ms at most", self.0.len())
     }
 }
 
@@ -108,8 +108,8 @@ fn no_hostile_token_passes_and_every_sound_one_does() {
             wrong.push(format!("{}: {:?}, but {} {:?}", case.name, case.verdict, answer.status, answer.reason()));
         }
     }
-    passed.show("sound, there and back through the router");
-    refused.show("refused by the router");
+    eprintln!("{}", passed.told("sound, there and back through the router"));
+    eprintln!("{}", refused.told("refused by the router"));
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.0.len(), wrong.join("\n"));
     assert!(cases.0.len() >= 900, "only {} tokens", cases.0.len());
     let sound = cases.0.iter().filter(|case| case.verdict == Verdict::Passes).count();

@@ -196,7 +196,7 @@ pub(super) fn claims() -> Value {
 }
 
 /// Sound claims, with these instead or besides.
-pub(super) fn claims_with(members: Value) -> String {
+pub(super) fn claims_with(members: &Value) -> String {
     let mut all = claims();
     let members: Map<String, Value> = members.as_object().unwrap().clone();
     all.as_object_mut().unwrap().extend(members);

@@ -54,13 +54,13 @@ fn times(forge: &Forge, cases: &mut Cases) {
         cases.add(
             Verdict::Expired,
             format!("expired {ago} s ago"),
-            forge.with_claims(&claims_with(json!({"exp": now(-ago)}))),
+            forge.with_claims(&claims_with(&json!({"exp": now(-ago)}))),
         );
     }
     // One second past the bound, and room for a machine that is slow to send it.
     for ahead in [LEEWAY + 120, 3_600, 1_000_000_000] {
         for member in ["nbf", "iat"] {
-            let claims = claims_with(json!({member: now(ahead), "exp": now(ahead + 3_600)}));
+            let claims = claims_with(&json!({member: now(ahead), "exp": now(ahead + 3_600)}));
             cases.refused(format!("{member} {ahead} s ahead"), forge.with_claims(&claims));
         }
     }
@@ -112,7 +112,7 @@ fn issuers(forge: &Forge, cases: &mut Cases) {
         ISSUER.replace("login.", "user@login."),
         format!("{ISSUER}../"),
     ] {
-        cases.refused(format!("iss {iss:?}"), forge.with_claims(&claims_with(json!({"iss": iss}))));
+        cases.refused(format!("iss {iss:?}"), forge.with_claims(&claims_with(&json!({"iss": iss}))));
     }
     for text in ["null", "true", "0", "{}", "[]", &format!("[\"{ISSUER}\"]"), &format!("{{\"{ISSUER}\":1}}")] {
         cases.refused(format!("iss {text}"), forge.with_claims(&claims_saying("iss", text)));
@@ -132,11 +132,11 @@ fn members(forge: &Forge, cases: &mut Cases) {
         json!("\u{7f}"),
         long,
     ] {
-        cases.refused(format!("sub {sub:.30}"), forge.with_claims(&claims_with(json!({"sub": sub}))));
+        cases.refused(format!("sub {sub:.30}"), forge.with_claims(&claims_with(&json!({"sub": sub}))));
     }
     for member in ["scope", "scp"] {
         for value in [json!(null), json!(0), json!({}), json!([1]), json!([["a"]]), json!([null]), json!(true)] {
-            cases.refused(format!("{member} {value}"), forge.with_claims(&claims_with(json!({member: value}))));
+            cases.refused(format!("{member} {value}"), forge.with_claims(&claims_with(&json!({member: value}))));
         }
     }
 }

@@ -11,6 +11,7 @@ use super::Flaw;
 use super::keys::Key;
 use super::rules::Rules;
 use super::token::Token;
+use crate::place::TokenPlace;
 use crate::principal::Principal;
 
 /// An issuer of tokens, with its keys.
@@ -21,6 +22,8 @@ pub(crate) struct Issuer {
     audiences: Box<[Box<str>]>,
     leeway: f64,
     rules: Rules,
+    /// Where its tokens stand; in `Authorization` when nothing is said.
+    place: Option<TokenPlace>,
     /// Whether its keys are fetched, so that others may come.
     is_published: bool,
     keys: Box<[Key]>,
@@ -64,6 +67,7 @@ impl Issuer {
             audiences: document.audiences.iter().map(|one| one.as_str().into()).collect(),
             leeway: document.leeway.duration().as_secs_f64(),
             rules: Rules::compile(document),
+            place: document.token.as_ref().map(TokenPlace::compile).transpose()?,
             is_published: document.jwks_url.is_some() || document.discovery_url.is_some(),
             keys: keys.into(),
             notes,
@@ -88,6 +92,11 @@ impl Issuer {
     /// Whether its keys are fetched, so that others may come.
     pub(super) fn is_published(&self) -> bool {
         self.is_published
+    }
+
+    /// Where its tokens stand; in `Authorization` when nothing is said.
+    pub(crate) fn place(&self) -> Option<&TokenPlace> {
+        self.place.as_ref()
     }
 
     /// What a token of it must say besides.

@@ -26,11 +26,12 @@ use std::sync::Arc;
 pub(crate) use self::basic::{PasswordQuestion, Realm};
 pub(crate) use self::flaw::Flaw;
 pub(crate) use self::jwt::Issuer;
-use self::presented::Presented;
+use self::presented::{Places, Presented};
 use self::token::Token;
 pub(crate) use self::unknown::UnknownKeys;
 use self::verified::VerifiedTokens;
 use crate::http1::Fields;
+use crate::place::TokenPlace;
 pub(crate) use crate::principal::Principal;
 use crate::reject::Rejection;
 
@@ -45,6 +46,24 @@ pub(crate) enum Way {
     Jwt(Arc<Issuer>),
     /// A user of that realm.
     Basic(Arc<Realm>),
+}
+
+impl Way {
+    /// Where its tokens stand, when that is not `Authorization`.
+    pub(crate) fn place(&self) -> Option<&TokenPlace> {
+        match self {
+            Self::Jwt(issuer) => issuer.place(),
+            Self::None | Self::Iam | Self::Basic(_) => None,
+        }
+    }
+
+    fn uses_authorization(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Iam | Self::Basic(_) => true,
+            Self::Jwt(issuer) => issuer.place().is_none(),
+        }
+    }
 }
 
 /// How far the stage came by itself.
@@ -99,25 +118,25 @@ fn decide(ways: &[Way], headers: &Fields, query: Option<&str>, now: i64, memory:
     if ways.iter().all(|way| matches!(way, Way::None)) {
         return Ok(Outcome::Proved(Principal::anonymous()));
     }
-    let signatures = ways.iter().any(|way| matches!(way, Way::Iam));
-    match presented::read(headers, query, signatures)? {
+    match presented::read(ways, headers, query)? {
         Presented::Nothing if ways.iter().any(|way| matches!(way, Way::None)) => {
             Ok(Outcome::Proved(Principal::anonymous()))
         }
         Presented::Nothing => Err(Flaw::Missing),
-        Presented::Bearer(token) => by_token(ways, token, now, memory).map(Outcome::Proved),
+        Presented::Token { text, at } => by_token(ways, text, &at, now, memory).map(Outcome::Proved),
         Presented::Basic(base64) => basic::ask(ways, base64).map(Outcome::Ask),
-        Presented::Signed if signatures => Ok(Outcome::Proved(Principal::iam())),
+        Presented::Signed if ways.iter().any(|way| matches!(way, Way::Iam)) => Ok(Outcome::Proved(Principal::iam())),
         Presented::Signed => Err(Flaw::NotAccepted),
     }
 }
 
 /// The token names its issuer, and that issuer alone verifies it: trying others would let one issuer's token
 /// pass for another's.
-fn by_token(ways: &[Way], text: &str, now: i64, memory: &Memory) -> Result<Principal, Flaw> {
+fn by_token(ways: &[Way], text: &str, at: &Places<'_>, now: i64, memory: &Memory) -> Result<Principal, Flaw> {
     let issuers = || {
         ways.iter().filter_map(|way| match way {
-            Way::Jwt(issuer) => Some(issuer),
+            // An issuer whose tokens come in a cookie does not take one from elsewhere.
+            Way::Jwt(issuer) => at.contains(&issuer.place()).then_some(issuer),
             Way::None | Way::Iam | Way::Basic(_) => None,
         })
     };
