@@ -69,9 +69,9 @@ struct Times(Vec<Duration>);
 impl Times {
     fn told(&mut self, what: &str) -> String {
         self.0.sort_unstable();
-        let ms = |time: Option<&Duration>| time.map_or(0.0, |time| time.as_secs_f64() * 1e3);
-        let (most, middle) = (ms(self.0.last()), ms(self.0.get(self.0.len() / 2)));
-        format!("{what}: {} tokens, {middle:.3} ms in the middle, {most:.3} ms at most", self.0.len())
+        let count = self.0.len();
+        let [middle, late, most] = [count / 2, count * 99 / 100, count - 1].map(|at| self.0[at].as_secs_f64() * 1e3);
+        format!("{what}: {count} tokens, p50 {middle:.3} ms, p99 {late:.3} ms, {most:.3} ms at most")
     }
 }
 
