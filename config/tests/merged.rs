@@ -219,7 +219,7 @@ fn keys_that_were_fetched_are_held_against_their_issuer_and_against_what_a_key_m
         ("/keys/0/kty", json!("oct")),
         ("/keys/0", json!({"kty": "oct", "k": "secret:jwt/corp/0"})),
         ("/keys/0/d", json!("AA")),
-        ("/keys", json!(vec![key.clone(); 101])),
+        ("/keys", json!(vec![key; 101])),
         ("/keys", json!("none")),
     ] {
         let mut bad = good.clone();

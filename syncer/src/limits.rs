@@ -66,5 +66,5 @@ pub const ISSUER_BYTES: usize = 1024 * 1024;
 /// Issuers that are asked at once.
 pub const FETCHES: usize = 16;
 
-/// Most that wait for one early fetch: the routers of a task are few, and each holds a connection.
-pub const WAITING: usize = 16;
+/// Most that wait for early fetches, over all issuers: each holds one of the connections of the admin address.
+pub const WAITING: usize = ADMIN_CONNECTIONS / 2;

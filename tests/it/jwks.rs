@@ -241,6 +241,42 @@ fn a_hundred_thousand_unknown_keys_are_few_questions_and_disturb_nobody() {
     drop((scene, syncer));
 }
 
+#[test]
+fn a_hard_swap_in_a_flood_of_unknown_keys_refuses_no_sound_token_either() {
+    let (first, next) = (Signer::ec().called("first"), Signer::ec().called("next"));
+    let (_scene, issuer, _syncer, router) = settled(&[&first]);
+    let (old, new) = (corp(&first), corp(&next));
+    let mut client = router.client();
+    let mut ask = |token: &str| {
+        let request = Request::new("GET", "/corp").header("authorization", &format!("Bearer {token}"));
+        client.send(&request).status
+    };
+    let mut number = 0;
+    let mut flood = |ask: &mut dyn FnMut(&str) -> u16| {
+        for _ in 0..50 {
+            number += 1;
+            let header = json!({"alg": "ES256", "kid": format!("random-{number}")}).to_string();
+            assert!(matches!(ask(&renamed(&old, &header)), 401 | 503));
+        }
+    };
+    // The early fetch that the flood asks for is over when the keys are swapped, so the next one has to wait.
+    let asked = issuer.asked();
+    eventually("the flood's own fetch", || {
+        flood(&mut ask);
+        (issuer.asked() > asked).then_some(())
+    });
+    assert_eq!(ask(&old), 200);
+    issuer.publish(&[&next]);
+    eventually("the next key", || {
+        flood(&mut ask);
+        match ask(&new) {
+            200 => Some(()),
+            503 => None,
+            other => panic!("a sound token is refused with {other}"),
+        }
+    });
+}
+
 /// The same claims and signature under another header.
 fn renamed(token: &str, header: &str) -> String {
     let (_, rest) = token.split_once('.').unwrap();

@@ -56,9 +56,11 @@ impl Asked {
         std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn is_waited_for(&self) -> bool {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.iter().any(|one| !one.is_closed())
+    /// How many still wait.
+    fn waited_for(&self) -> usize {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|one| !one.is_closed());
+        waiting.len()
     }
 }
 
@@ -78,16 +80,14 @@ impl Early {
     /// When there is nothing to fetch, or enough wait already.
     pub fn ask(&self, name: &str) -> Result<oneshot::Receiver<Answer>, NotAsked> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, asked) = asked.iter().find(|(known, _)| known.as_str() == name).ok_or(NotAsked::Unknown)?;
-        let mut waiting = asked.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.retain(|one| !one.is_closed());
-        if waiting.len() >= limits::WAITING {
+        let (_, wanted) = asked.iter().find(|(known, _)| known.as_str() == name).ok_or(NotAsked::Unknown)?;
+        // Over all issuers: each holds a connection of the admin address, which has others to serve.
+        if asked.values().map(|one| one.waited_for()).sum::<usize>() >= limits::WAITING {
             return Err(NotAsked::Busy);
         }
         let (sender, receiver) = oneshot::channel();
-        waiting.push(sender);
-        drop(waiting);
-        asked.wake.notify_one();
+        wanted.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        wanted.wake.notify_one();
         Ok(receiver)
     }
 
@@ -198,7 +198,7 @@ async fn until_due(asked: &Asked, wait: Duration, early_from: Instant) {
         }
         tokio::time::sleep_until(early_from.min(due)).await;
         // A fetch in between may have served them.
-        if asked.is_waited_for() || Instant::now() >= due {
+        if asked.waited_for() > 0 || Instant::now() >= due {
             return;
         }
     }

@@ -83,9 +83,7 @@ impl VerifiedTokens {
 
     /// Remembers a token that was verified.
     pub(super) fn keep(&mut self, token: &str, issuer: &Arc<Issuer>, lifetime: Lifetime, principal: &Principal) {
-        if token.len() <= TOKEN
-            && let Some(digest) = self.digest(token)
-        {
+        if let Some(digest) = self.digest(token) {
             let entry =
                 Entry { length: token.len(), issuer: Arc::clone(issuer), lifetime, principal: principal.clone() };
             self.known.insert(digest, entry);
@@ -97,8 +95,9 @@ impl VerifiedTokens {
         self.known.clear();
     }
 
+    /// `None` for a token that is not remembered.
     fn digest(&self, token: &str) -> Option<Digest> {
-        let mut mac = self.key.clone()?;
+        let mut mac = self.key.clone().filter(|_| token.len() <= TOKEN)?;
         mac.update(token.as_bytes());
         Some(mac.finalize().into_bytes().into())
     }
