@@ -192,6 +192,37 @@ fn a_hard_swap_of_keys_refuses_no_sound_token() {
 }
 
 #[test]
+fn an_early_fetch_is_asked_for_by_post_and_for_issuers_that_publish() {
+    let key = Signer::ec().called("key");
+    let (_scene, issuer, syncer, _router) = settled(&[&key]);
+    let asked = issuer.asked();
+    let ask = |method: &str, target: &str, origin: Option<&str>| {
+        let request = Request::to_host(method, "admin", target);
+        let request = match origin {
+            Some(origin) => request.header("origin", origin),
+            None => request,
+        };
+        postern_tests::Client::connect(syncer.admin_address()).send(&request)
+    };
+    assert_eq!(ask("GET", "/refresh?issuer=corp", None).status, 405);
+    assert_eq!(ask("POST", "/refresh?issuer=corp", Some("https://evil.example")).status, 403);
+    for unknown in
+        ["/refresh", "/refresh?issuer=", "/refresh?issuer=other", "/refresh?issuer=Corp", "/refresh?name=corp"]
+    {
+        assert_eq!(ask("POST", unknown, None).status, 404, "{unknown}");
+    }
+    assert_eq!(issuer.asked(), asked);
+    let answer = ask("POST", "/refresh?issuer=corp", None);
+    assert_eq!((answer.status, &answer.json()["fetched"]), (200, &json!(true)));
+    issuer.answer(Reply::Body(500, Vec::new()));
+    let began = Instant::now();
+    let answer = ask("POST", "/refresh?issuer=corp", None);
+    assert_eq!((answer.status, &answer.json()["fetched"]), (502, &json!(false)));
+    assert!(began.elapsed() > Duration::from_millis(100), "an issuer rests between two early fetches");
+    assert_eq!(issuer.asked(), asked + 2);
+}
+
+#[test]
 fn a_hundred_thousand_unknown_keys_are_few_questions_and_disturb_nobody() {
     let count = runs("unknown keys", 10_000, 100_000);
     let first = Signer::ec().called("first");

@@ -17,7 +17,7 @@ use postern_config::value::{Name, Timestamp};
 use crate::guard::Hold;
 use crate::issuers::discovery::Published as PublishedKeys;
 use crate::issuers::http::Http;
-use crate::issuers::known::Known;
+use crate::issuers::known::{Known, Seen};
 use crate::issuers::watch::Looked;
 use crate::pass::{self, Situation};
 use crate::publish::{PublishError, Published, Publisher};
@@ -46,6 +46,8 @@ pub struct Reconciler {
     registrations: Option<RegistrationsReading>,
     registrations_seen: Option<Timestamp>,
     known: Known,
+    /// What stands on the disk of when keys were seen.
+    keys_remembered: Seen,
     due: Option<Timestamp>,
     /// After a file that could not be written: not before then.
     again_at: Option<Timestamp>,
@@ -67,10 +69,12 @@ impl Reconciler {
     /// Begins from what stands in the directory.
     pub fn new(publisher: Publisher, settings: &Settings) -> Self {
         let standing = publisher.standing().map_or(&[][..], |standing| &standing.content.keys);
-        let known = Known::of_standing(standing, &publisher.keys_seen(), settings.issuers.keep.duration(), now());
+        let keys_remembered = publisher.keys_seen();
+        let known = Known::of_standing(standing, &keys_remembered, settings.issuers.keep.duration(), now());
         Self {
             publisher,
             known,
+            keys_remembered,
             rules: rules(settings),
             shrink_grace: settings.shrink_grace.duration(),
             boundary: None,
@@ -119,7 +123,11 @@ impl Reconciler {
     pub fn take_keys(&mut self, looked: &Looked, now: Timestamp) -> Result<(), SourceError> {
         let PublishedKeys { sifted, .. } = looked.result.as_ref().map_err(Clone::clone)?;
         self.changed |= self.known.take(&looked.spec, sifted.keys.clone(), now);
-        self.publisher.remember_keys_seen(&self.known.seen());
+        let seen = self.known.seen();
+        if is_worth_remembering(&self.keys_remembered, &seen) {
+            self.publisher.remember_keys_seen(&seen);
+            self.keys_remembered = seen;
+        }
         Ok(())
     }
 
@@ -242,6 +250,14 @@ pub fn rules(settings: &Settings) -> Rules {
         max_stale_route: settings.max_stale_route.duration(),
         allow_loopback_destinations: settings.allow_loopback_destinations,
     }
+}
+
+/// Whether when keys were seen is written anew: each writing waits for the disk, and a minute of a day matters to nobody.
+fn is_worth_remembering(remembered: &Seen, seen: &Seen) -> bool {
+    let late = |(name, last): (&Name, &Timestamp)| {
+        remembered.get(name).is_none_or(|before| last.unix().saturating_sub(before.unix()) >= 60)
+    };
+    seen.iter().any(late)
 }
 
 /// How issuers are asked.
