@@ -192,6 +192,36 @@ fn a_hard_swap_of_keys_refuses_no_sound_token() {
 }
 
 #[test]
+fn a_hard_swap_of_keys_without_names_refuses_no_sound_token() {
+    let nameless = |signer: &Signer| {
+        let mut key = signer.jwk();
+        key.as_object_mut().unwrap().remove("kid");
+        Reply::ok(json!({"keys": [key]}).to_string())
+    };
+    let bare = |signer: &Signer| signer.token_with(&json!({"alg": signer.algorithm()}), &claims(ISSUER));
+    for next in [Signer::ec(), Signer::rsa()] {
+        let first = Signer::ec();
+        let (_scene, issuer, _syncer, router) = settled(&[&first]);
+        issuer.answer(nameless(&first));
+        // The name is gone from the set, so a token with it asks for the set once more.
+        eventually("the key without its name", || {
+            let renamed = renamed(&corp(&first), r#"{"alg":"ES256","kid":"x"}"#);
+            ask(&router, "/corp", &renamed);
+            (ask(&router, "/corp", &bare(&first)).status == 200 && issuer.asked() > 1).then_some(())
+        });
+        issuer.answer(nameless(&next));
+        let token = bare(&next);
+        eventually("the next key", || match ask(&router, "/corp", &token).status {
+            200 => Some(()),
+            503 => None,
+            other => panic!("a sound token is refused with {other}"),
+        });
+        let forged = bare(&Signer::ec());
+        eventually("a verdict", || (ask(&router, "/corp", &forged).reason() == Some("token_invalid")).then_some(()));
+    }
+}
+
+#[test]
 fn an_early_fetch_is_asked_for_by_post_and_for_issuers_that_publish() {
     let key = Signer::ec().called("key");
     let (_scene, issuer, syncer, _router) = settled(&[&key]);

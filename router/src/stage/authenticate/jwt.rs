@@ -99,6 +99,11 @@ impl Issuer {
         self.place.as_ref()
     }
 
+    /// Whether one of its keys has that name.
+    pub(super) fn has_named(&self, kid: Option<&str>) -> bool {
+        kid.is_some() && self.keys.iter().any(|key| key.kid() == kid)
+    }
+
     /// What a token of it must say besides.
     pub(super) fn rules(&self) -> &Rules {
         &self.rules

@@ -153,15 +153,15 @@ fn by_token(ways: &[Way], text: &str, at: &Places<'_>, now: i64, memory: &Memory
     let token = Token::parse(text)?;
     let iss = token.issuer().ok_or(Flaw::UnknownIssuer)?;
     let issuer = issuers().find(|issuer| issuer.is_named(iss)).ok_or(Flaw::UnknownIssuer)?;
-    let verified = issuer.verify(&token, now).map_err(|flaw| match (flaw, &token.kid) {
+    let verified = issuer.verify(&token, now).map_err(|flaw| {
         // A key that came after ours were fetched is nobody's fault: while one may be on its way, nothing is called
-        // invalid.
-        (Flaw::UnknownKey, Some(kid))
-            if issuer.is_published() && memory.unknown.borrow_mut().is_awaited(issuer.via(), kid, now) =>
-        {
-            Flaw::KeyAwaited
-        }
-        _ => flaw,
+        // invalid that no key of ours is named for. A token without a name stands for itself.
+        let kid = token.kid.as_deref();
+        let unproved = matches!(flaw, Flaw::UnknownKey | Flaw::Signature | Flaw::Algorithm) && !issuer.has_named(kid);
+        let awaited = unproved
+            && issuer.is_published()
+            && memory.unknown.borrow_mut().is_awaited(issuer.via(), kid.unwrap_or(text), now);
+        if awaited { Flaw::KeyAwaited } else { flaw }
     });
     let (principal, lifetime) = verified?;
     memory.verified.borrow_mut().keep(text, issuer, lifetime, &principal);
