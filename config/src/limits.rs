@@ -26,6 +26,12 @@ pub const PATH_RULES: usize = 20_000;
 /// Most issuers of tokens, and most realms of users.
 pub const ISSUERS: usize = 1_000;
 
+/// Most values, and most claims, that the tokens of one issuer are held against: each is looked at for every token.
+pub const TOKEN_RULES: usize = 64;
+
+/// Most keys of one issuer: large ones publish some ten, and each is compiled with every generation.
+pub const ISSUER_KEYS: usize = 100;
+
 /// Most users of one realm.
 pub const USERS: usize = 10_000;
 

@@ -4,6 +4,7 @@
 
 mod support;
 
+use postern_config::Boundary;
 use postern_config::merged::{FileKey, MergedError, Reading, read, write};
 use serde_json::{Value, json};
 use support::{boundary, content, file, header, redigested};
@@ -184,6 +185,59 @@ fn an_edited_line_is_held_against_the_boundary_again() {
         }
         is_put_aside(&reading, &id, why);
     }
+}
+
+/// A boundary whose issuer `corp` publishes its keys, and a file with these lines of keys.
+fn with_keys(lines: &[Value]) -> Reading {
+    let mut document = boundary().document().clone();
+    let corp = &mut document.identity.jwt[0];
+    (corp.jwks, corp.jwks_url) = (None, Some("https://login.example.com/keys".to_owned()));
+    let content = content(Boundary::check(document).unwrap(), 1);
+    let text = String::from_utf8(write(&header(), &content, None).0).unwrap();
+    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    read(
+        &redigested(&text.replace("\"paths\": [", &format!("\"keys\": [\n{}\n],\n\"paths\": [", lines.join(",\n")))),
+        None,
+    )
+    .unwrap()
+}
+
+#[test]
+fn keys_that_were_fetched_are_held_against_their_issuer_and_against_what_a_key_may_be() {
+    let issuer = boundary().document().identity.jwt[0].issuer.clone();
+    let key = json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": "a"});
+    let good = json!({"name": "corp", "issuer": issuer, "from": "https://login.example.com/keys", "keys": [key]});
+    let reading = with_keys(std::slice::from_ref(&good));
+    assert_eq!((reading.content.keys.len(), reading.quarantined.len()), (1, 0), "{:?}", reading.quarantined);
+    let written = write(&header(), &reading.content, None).0;
+    assert_eq!(read(&written, None).unwrap().content, reading.content);
+    for (field, value) in [
+        ("/name", json!("nobody")),
+        ("/issuer", json!("https://evil.example.com/")),
+        ("/from", json!("https://evil.example.com/keys")),
+        ("/keys/0/x", json!("AA")),
+        ("/keys/0/kty", json!("oct")),
+        ("/keys/0", json!({"kty": "oct", "k": "secret:jwt/corp/0"})),
+        ("/keys/0/d", json!("AA")),
+        ("/keys", json!(vec![key; 101])),
+        ("/keys", json!("none")),
+    ] {
+        let mut bad = good.clone();
+        match field {
+            "/keys/0/d" => bad["keys"][0]["d"] = value,
+            _ => *bad.pointer_mut(field).unwrap() = value,
+        }
+        let reading = with_keys(&[bad]);
+        assert!(reading.content.keys.is_empty(), "{field}");
+        assert_eq!(
+            (reading.quarantined.len(), reading.content.routes.len()),
+            (1, 1),
+            "{field}: {:?}",
+            reading.quarantined
+        );
+    }
+    let twice = with_keys(&[good.clone(), good]);
+    assert_eq!(twice.content.keys.len(), 1);
 }
 
 #[test]

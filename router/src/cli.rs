@@ -82,6 +82,9 @@ struct Serve {
     /// Where the access log goes: stdout, off, or a path [default: stdout]
     #[arg(long, value_name = "SINK")]
     access_log: Option<String>,
+    /// The syncer's admin address, asked for keys that nobody knows; off for nobody [default: 127.0.0.1:9902]
+    #[arg(long, value_name = "ADDRESS")]
+    syncer: Option<String>,
     /// A TOML file with settings; see --print-settings for all of them
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
@@ -222,6 +225,7 @@ impl Serve {
         set("workers", self.workers.map(|workers| json!(workers)));
         set("allow_loopback_destinations", self.allow_loopback_destinations.then_some(json!(true)));
         set("access_log", self.access_log.as_ref().map(|sink| json!(sink)));
+        set("syncer", self.syncer.as_ref().map(|address| json!(address)));
         serde_json::Value::Object(flags)
     }
 }

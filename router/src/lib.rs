@@ -16,6 +16,7 @@ mod digits;
 mod drain;
 mod explain;
 mod freshness;
+mod hints;
 mod http1;
 mod inbox;
 mod listener;
@@ -24,6 +25,7 @@ mod passwords;
 mod pinning;
 mod pipe;
 mod pipeline;
+mod place;
 mod principal;
 mod reject;
 #[cfg(test)]
@@ -51,6 +53,7 @@ use tokio::runtime::LocalRuntime;
 use crate::audit::{Audit, AuditWriter};
 use crate::drain::{Drain, Phase};
 use crate::freshness::unix_now;
+use crate::hints::Hints;
 use crate::listener::{
     Bounds, CertificateFiles, Clients, Door, Entrance, Incoming, Keeper, SetupError, Spread, TlsSetup,
 };
@@ -299,6 +302,7 @@ fn shared(settings: &Settings, cores: usize, spread: Spread, audit: Option<Arc<A
         passwords: Passwords::new(Passwords::threads_for(cores)),
         audit,
         too_old: AtomicBool::new(false),
+        hints: Arc::new(Hints::new(settings.syncer_address())),
     }
 }
 
@@ -404,6 +408,8 @@ fn serve_admin(told: Arc<admin::Admin>, socket: TcpListener) {
     runtime.block_on(async move {
         let watched = Arc::clone(&told);
         tokio::task::spawn_local(async move { watch_age(&watched).await });
+        let (hints, store) = (Arc::clone(&told.shared.hints), Arc::clone(&told.shared.store));
+        tokio::task::spawn_local(hints::run(hints, store));
         match tokio::net::TcpListener::from_std(socket) {
             Ok(listener) => admin::run(told, listener).await,
             Err(error) => tracing::error!(%error, "the admin listener cannot be used"),

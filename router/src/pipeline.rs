@@ -18,7 +18,7 @@ use crate::observe::Exchange;
 use crate::reject::{self, Local, Reason, Rejection};
 use crate::services::Core;
 use crate::snapshot::{Snapshot, Target};
-use crate::stage::authenticate::{Outcome, authenticate};
+use crate::stage::authenticate::{Outcome, Way, authenticate};
 use crate::stage::authorize::{Permit, authorize};
 use crate::stage::find::find;
 use crate::stage::identify::{self, Arrival, identify};
@@ -97,7 +97,7 @@ async fn run<B: ClientBody>(
     exchange.record.host = Some(request.host.clone());
     let route = found?;
     exchange.record.route = Some(Arc::clone(&route));
-    let proof = authenticate(&route.ways, request.head.fields(), request.head.query(), now, &core.verified);
+    let proof = authenticate(&route.ways, request.head.fields(), request.head.query(), now, &core.tokens);
     let principal = match proof? {
         Outcome::Proved(principal) => principal,
         Outcome::Ask(question) => core.shared.passwords.verify(question, Instant::now()).await?,
@@ -143,7 +143,11 @@ pub(crate) fn outbound(
     upgrade: bool,
 ) -> Outbound {
     let principal = permit.principal();
-    transform::request(request, peer, permit.route(), target, &snapshot.settable, upgrade, |path| principal.claim(path))
+    // Where something else than a token proved the caller nothing is taken off: what is signed stays as it is.
+    let off = if principal.has_token() { &*permit.route().ways } else { &[] };
+    let off = off.iter().filter_map(Way::place);
+    let claim = |path: &_| principal.claim(path);
+    transform::request(request, peer, permit.route(), target, &snapshot.settable, upgrade, &off, claim)
 }
 
 /// One of the places where a route leads, by weight. `below` gives a random number below its argument.

@@ -12,12 +12,13 @@ use tokio::time::Instant;
 
 use crate::audit::Audit;
 use crate::drain::Drain;
+use crate::hints::Hints;
 use crate::listener::Spread;
 use crate::observe::{CoreMetrics, LogBuffer, RouteSeries};
 use crate::passwords::Passwords;
 use crate::snapshot::Snapshot;
 use crate::snapshot::store::{Store, View};
-use crate::stage::authenticate::VerifiedTokens;
+use crate::stage::authenticate::Memory;
 use crate::stage::identify::Trust;
 use crate::tunnels::Tunnels;
 use crate::upstream::Upstreams;
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) audit: Option<Arc<Audit>>,
     /// The configuration is older than it may be served.
     pub(crate) too_old: AtomicBool,
+    /// What is asked of the syncer.
+    pub(crate) hints: Arc<Hints>,
 }
 
 /// One core's own.
@@ -54,11 +57,12 @@ pub(crate) struct Core {
     pub(crate) tunnels: Tunnels,
     view: RefCell<View>,
     log: RefCell<LogBuffer>,
-    /// Tokens that were verified a moment ago.
-    pub(crate) verified: RefCell<VerifiedTokens>,
+    /// Tokens that were verified a moment ago, and keys that are asked for.
+    pub(crate) tokens: Memory,
     random: RefCell<fastrand::Rng>,
     series: RefCell<HashMap<Arc<str>, Arc<RouteSeries>, foldhash::fast::RandomState>>,
     seen_swaps: Cell<u64>,
+    seen_hints: Cell<u64>,
 }
 
 impl Core {
@@ -72,15 +76,16 @@ impl Core {
         Self {
             index,
             view: RefCell::new(shared.store.view()),
+            tokens: Memory::new(shared.hints.are_on()),
             shared,
             metrics,
             upstreams,
             tunnels: Tunnels::default(),
             log: RefCell::new(log),
-            verified: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             series: RefCell::default(),
             seen_swaps: Cell::new(0),
+            seen_hints: Cell::new(0),
         }
     }
 
@@ -124,10 +129,22 @@ impl Core {
         }
     }
 
+    /// Hands over whose keys are missing, and takes in whose were fetched since.
+    fn exchange_hints(&self) {
+        let hints = &self.shared.hints;
+        let changes = hints.changes();
+        let mut unknown = self.tokens.unknown.borrow_mut();
+        if self.seen_hints.replace(changes) != changes {
+            hints.done(|issuer, round| unknown.came_back(issuer, round));
+        }
+        unknown.hand_over(|issuer| hints.want(issuer));
+    }
+
     /// What need not be done on a request's way: hands the log over, lets go of what a new snapshot no longer
     /// serves, frees the old one.
     pub(crate) fn tend(&self) {
         self.log.borrow_mut().flush();
+        self.exchange_hints();
         let counters = self.upstreams.counters();
         self.metrics.dials.set(counters.dials);
         self.metrics.dials_refused.set(counters.refused_addresses);
@@ -138,7 +155,7 @@ impl Core {
         if same && !self.tunnels.is_late() {
             return;
         }
-        self.verified.borrow_mut().clear();
+        self.tokens.forget_verified();
         if let Some(snapshot) = self.snapshot() {
             self.tunnels.review(&snapshot, Instant::now());
             if same {

@@ -62,6 +62,9 @@ pub struct Settings {
     /// A key that the syncer knows too; then no other writer can make a file that is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_key: Option<FileKeyText>,
+    /// The syncer's admin address, which is asked to fetch an issuer's keys when a token names a key that nobody knows;
+    /// `off` to ask nobody, and to call such a token invalid at once.
+    pub syncer: String,
     /// Where the access log goes: `stdout`, `off`, or a path.
     pub access_log: String,
     /// What was configured and decided, for whoever must prove it.
@@ -128,6 +131,13 @@ pub struct Shutdown {
     pub deadline: Period,
 }
 
+impl Settings {
+    /// The syncer's admin address; `None` when it is not to be asked.
+    pub fn syncer_address(&self) -> Option<&str> {
+        Some(self.syncer.as_str()).filter(|address| *address != "off")
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -148,6 +158,7 @@ impl Default for Settings {
             dns_servers: Vec::new(),
             max_stale: None,
             file_key: None,
+            syncer: "127.0.0.1:9902".to_owned(),
             access_log: "stdout".to_owned(),
             audit: AuditLog::default(),
             limits: Limits::default(),
@@ -229,6 +240,10 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         "shutdown.deadline: is shorter than shutdown.lame_duck, so nothing could end in peace",
     );
     demand(
+        settings.syncer_address().is_none_or(is_address),
+        "syncer: is no HOST:PORT; write e.g. 127.0.0.1:9902, or off",
+    );
+    demand(
         !settings.limits.handshake.duration().is_zero(),
         "limits.handshake: is zero, so no handshake could end; write a time such as 5s",
     );
@@ -237,6 +252,13 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         "file_key: is shorter than 16 bytes and could be guessed",
     );
     if wrong.is_empty() { Ok(()) } else { Err(SettingsError(wrong.join("\n"))) }
+}
+
+/// A host and a port, and nothing that could end a line.
+fn is_address(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+    text.bytes().all(fits)
+        && text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 /// One line for each thing that is wrong, with the layer it came from.

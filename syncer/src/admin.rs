@@ -20,6 +20,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::issuers::watch::{Answer, Early, NotAsked};
 use crate::limits;
 use crate::reconcile::{Requests, now};
 use crate::status::{Status, View};
@@ -31,6 +32,8 @@ pub struct Admin {
     pub status: Arc<Status>,
     /// What can be asked for.
     pub requests: Arc<Requests>,
+    /// Early fetches of keys.
+    pub early: Arc<Early>,
     /// How often a pass is expected.
     pub interval: Duration,
     /// For how long a store may fail.
@@ -64,7 +67,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let admin = Arc::clone(&admin);
-                async move { Ok::<_, Infallible>(answer(&admin, &request)) }
+                async move { Ok::<_, Infallible>(respond_to(&admin, &request).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -76,6 +79,43 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
             drop(permit);
         });
     }
+}
+
+async fn respond_to(admin: &Admin, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    match request.uri().path() {
+        "/refresh" if *request.method() != Method::POST => not_allowed("POST"),
+        "/refresh" if request.headers().contains_key(ORIGIN) => cross_origin(),
+        "/refresh" => refresh(admin, request.uri().query()).await,
+        _ => answer(admin, request),
+    }
+}
+
+/// Fetches the keys of an issuer before their time, and answers when they are live. How often that may be is the
+/// issuer's own matter: whoever asks too often waits.
+async fn refresh(admin: &Admin, query: Option<&str>) -> Response<Full<Bytes>> {
+    let name = query.and_then(|query| parameter(query, "issuer")).unwrap_or_default();
+    let waiting = match admin.early.ask(&name) {
+        Ok(waiting) => waiting,
+        Err(NotAsked::Unknown) => {
+            return problem(StatusCode::NOT_FOUND, "issuer_unknown", "there is no such issuer whose keys are fetched");
+        }
+        Err(NotAsked::Busy) => return problem(StatusCode::TOO_MANY_REQUESTS, "busy", "enough wait for that already"),
+    };
+    match waiting.await {
+        Ok(Answer { fetched, generation }) => {
+            let status = if fetched { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
+            respond(
+                status,
+                "application/json",
+                format!("{}\n", json!({ "fetched": fetched, "generation": generation })),
+            )
+        }
+        Err(_) => problem(StatusCode::NOT_FOUND, "issuer_unknown", "the issuer is gone from the boundary"),
+    }
+}
+
+fn cross_origin() -> Response<Full<Bytes>> {
+    problem(StatusCode::FORBIDDEN, "cross_origin", "requests from web pages are refused")
 }
 
 fn answer(admin: &Admin, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -95,11 +135,13 @@ fn answer(admin: &Admin, request: &Request<Incoming>) -> Response<Full<Bytes>> {
             respond(StatusCode::OK, "application/json", conditions(&admin.status.view(), wanted.as_deref()))
         }
         // A page in somebody's browser must not be able to.
-        "/release" if request.headers().contains_key(ORIGIN) => {
-            problem(StatusCode::FORBIDDEN, "cross_origin", "requests from web pages are refused")
-        }
+        "/release" if request.headers().contains_key(ORIGIN) => cross_origin(),
         "/release" => release(admin),
-        _ => problem(StatusCode::NOT_FOUND, "not_found", "there are /healthz, /metrics, /conditions and POST /release"),
+        _ => problem(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there are /healthz, /metrics, /conditions, POST /release and POST /refresh",
+        ),
     }
 }
 
@@ -167,6 +209,8 @@ fn conditions(view: &View, wanted: Option<&str>) -> String {
         "\"sources\": {},",
         json!({ "boundary": source(&view.boundary), "registrations": source(&view.registrations) })
     );
+    let issuers: Vec<String> = view.issuers.iter().map(|(name, one)| issuer(name.as_str(), one)).collect();
+    let _ = writeln!(out, "\"issuers\": [{}],", issuers.join(", "));
     let held = view
         .hold
         .as_ref()
@@ -182,6 +226,15 @@ fn source(source: &crate::status::SourceStatus) -> serde_json::Value {
         .as_ref()
         .map(|(since, error)| json!({ "since": since, "reason": error.reason.as_str(), "message": error.message }));
     json!({ "uri": source.uri, "last_success": source.last_success, "failing": failing })
+}
+
+fn issuer(name: &str, issuer: &crate::status::IssuerStatus) -> String {
+    let mut value = source(&issuer.source);
+    value["name"] = name.into();
+    value["keys"] = issuer.keys.into();
+    value["until"] = json!(issuer.until);
+    value["notes"] = json!(issuer.notes);
+    value.to_string()
 }
 
 fn entry(id: &str, owner: Option<&str>, state: &str, version: u64, conditions: &[Condition]) -> String {

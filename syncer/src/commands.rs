@@ -10,11 +10,15 @@ use serde_json::json;
 
 use crate::admin::{self, Admin};
 use crate::cli::{AdminArgs, Cli, Command, PlanArgs, RunArgs, SettingsArgs};
+use crate::issuers::Spec;
+use crate::issuers::discovery;
+use crate::issuers::known::{Known, Seen};
+use crate::issuers::watch::{Early, Looked};
 use crate::output::{Failure, Format, exit, print};
 use crate::pass::{self, Situation};
 use crate::plan;
 use crate::publish::{self, Published, Publisher};
-use crate::reconcile::{self, Outcome, Reconciler, Requests, Stores, now};
+use crate::reconcile::{self, Outcome, Reconciler, Requests, Shared, Stores, now};
 use crate::settings::{self, Settings};
 use crate::source::boundary::BoundarySource;
 use crate::source::registrations::RegistrationsSource;
@@ -70,6 +74,7 @@ async fn run(settings: &Settings) -> Result<(), Failure> {
     let listener = admin::bind(settings.admin).await.map_err(Failure::found)?;
     let status = Arc::new(Status::default());
     let requests = Arc::new(Requests::default());
+    let early = Arc::new(Early::default());
     let reconciler = Reconciler::new(publisher, settings);
     status.update(|view| {
         view.started = Some(now());
@@ -80,6 +85,7 @@ async fn run(settings: &Settings) -> Result<(), Failure> {
     let shown = Admin {
         status: Arc::clone(&status),
         requests: Arc::clone(&requests),
+        early: Arc::clone(&early),
         interval: settings.interval.duration(),
         unhealthy_after: settings.unhealthy_after.duration(),
     };
@@ -91,7 +97,8 @@ async fn run(settings: &Settings) -> Result<(), Failure> {
         "listening"
     );
     let serving = tokio::spawn(admin::serve(listener, Arc::new(shown)));
-    reconcile::run(stores, reconciler, settings, status, requests, stop_signal()).await;
+    let shared = Shared { status, requests, early };
+    reconcile::run(stores, reconciler, settings, shared, stop_signal()).await;
     serving.abort();
     tracing::info!("ended as asked");
     Ok(())
@@ -112,6 +119,7 @@ async fn run_once(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
     if !failures.is_empty() {
         return Err(Failure::found(format!("{}\nthe file was left as it was", failures.join("\n"))));
     }
+    fetch_once(&mut reconciler, settings).await;
     let status = Status::default();
     let outcome = reconciler.pass(now(), false, &status).map_err(|error| Failure::found(error.to_string()))?;
     let (generation, written) = match outcome {
@@ -126,6 +134,25 @@ async fn run_once(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
     match content.refused.len() {
         refused if args.strict && refused > 0 => Err(Failure::found(format!("{refused} registrations are refused"))),
         _ => Ok(()),
+    }
+}
+
+/// Every issuer once. One that cannot be asked keeps the keys that stand, and costs no more than a line in the log.
+async fn fetch_once(reconciler: &mut Reconciler, settings: &Settings) {
+    let http = reconcile::issuer_http(settings);
+    let specs = reconciler.boundary().map(Spec::all).unwrap_or_default();
+    let mut fetches = tokio::task::JoinSet::new();
+    for spec in specs {
+        let http = http.clone();
+        fetches.spawn(async move {
+            let result = discovery::fetch(&http, &spec).await;
+            Looked { spec, result, waiting: Vec::new() }
+        });
+    }
+    while let Some(Ok(looked)) = fetches.join_next().await {
+        if let Err(error) = reconciler.take_keys(&looked, now()) {
+            tracing::warn!(issuer = %looked.spec.name, %error, "keys cannot be fetched; those that stand stay");
+        }
     }
 }
 
@@ -158,10 +185,15 @@ async fn show_plan(settings: &Settings, args: &PlanArgs) -> Result<(), Failure> 
     let (standing, highest) = publish::standing(out, key.as_ref());
     let previous = standing.as_ref().map(|standing| &*standing.content);
     let rules = reconcile::rules(settings);
+    // A plan fetches nothing: keys that are new come with the run.
+    let standing_keys = previous.map_or(&[][..], |content| &content.keys);
+    let keys = Known::of_standing(standing_keys, &Seen::new(), settings.issuers.keep.duration(), now());
+    let keys = keys.for_boundary(&boundary.boundary, now());
     let made = pass::next(&Situation {
         boundary: &boundary.boundary,
         items: Some(registrations.items.as_slice()),
         observed_at: now(),
+        keys: &keys,
         previous,
         generation: highest + 1,
         now: now(),

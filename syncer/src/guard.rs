@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn content(routes: Vec<Route>) -> Content {
-        Content { boundary: boundary("d.example.com"), routes, refused: Vec::new() }
+        Content { boundary: boundary("d.example.com"), routes, refused: Vec::new(), keys: Vec::new() }
     }
 
     fn rules() -> Rules {

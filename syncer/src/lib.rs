@@ -3,19 +3,21 @@
 //! ```text
 //! source::boundary ─┐
 //!                   ├─► translate ─► guard ─► publish ─► merged.json
-//! source::registrations ┘        (pure)    (pure)
+//! source::registrations ┘        (pure)    (pure)     ▲
+//! issuers (public keys) ─────────────────────────────┘
 //! ```
 //! `reconcile` drives it over and over, `plan` shows what it would do, `admin` shows what it did. It is
 //! level-triggered: every pass starts from what both stores say and what stands, never from events.
 //!
 //! Layers, each may use those before it: `limits`, `item`, `redact` ← `translate` ← `guard` ← `pass` ← `source`,
-//! `publish` ← `reconcile` ← `status`, `admin` ← the commands.
+//! `issuers`, `publish` ← `reconcile` ← `status`, `admin` ← the commands.
 
 pub mod admin;
 mod ask;
 mod cli;
 mod commands;
 pub mod guard;
+pub mod issuers;
 pub mod item;
 pub mod limits;
 mod logging;

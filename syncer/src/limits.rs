@@ -59,3 +59,12 @@ pub const ROUTER_TIME: Duration = Duration::from_secs(2);
 
 /// Longest wait after a failure of a source.
 pub const BACKOFF_MOST: Duration = Duration::from_secs(60);
+
+/// Largest answer of an issuer, in bytes: sets of keys have some 2 to 20 KB, with certificates in them up to 100.
+pub const ISSUER_BYTES: usize = 1024 * 1024;
+
+/// Issuers that are asked at once.
+pub const FETCHES: usize = 16;
+
+/// Most that wait for early fetches, over all issuers: each holds one of the connections of the admin address.
+pub const WAITING: usize = ADMIN_CONNECTIONS / 2;

@@ -102,8 +102,32 @@ fn gauges(out: &mut String, view: &View) {
     gauge("source_up", "Whether the last look at a store succeeded.", &up);
     gauge("last_success_timestamp_seconds", "When a pass last came to its end.", &one(seconds(view.last_pass)));
     gauge("written_timestamp_seconds", "When the generation that stands was written.", &one(seconds(view.written_at)));
+    issuers(&mut gauge, view);
     let programmed = u8::from(view.programmed.status == ConditionStatus::True);
     gauge("programmed", "Whether every router that was asked serves the generation.", &one(programmed.to_string()));
+}
+
+/// One gauge: its name, its help, its lines of labels and values.
+type Gauge<'a> = dyn FnMut(&str, &str, &[(Vec<(&str, &str)>, String)]) + 'a;
+
+fn issuers(gauge: &mut Gauge<'_>, view: &View) {
+    let each = |value: &dyn Fn(&crate::status::IssuerStatus) -> String| -> Vec<_> {
+        view.issuers.iter().map(|(name, one)| (vec![("issuer", name.as_str())], value(one))).collect()
+    };
+    gauge("issuer_keys", "Keys of an issuer that are used.", &each(&|one| one.keys.to_string()));
+    let up = |one: &crate::status::IssuerStatus| u8::from(one.source.failing.is_none()).to_string();
+    gauge("issuer_up", "Whether the last look at an issuer's keys succeeded.", &each(&up));
+    let until = |one: &crate::status::IssuerStatus| one.until.map_or(0, |until| until.unix()).to_string();
+    gauge(
+        "issuer_keys_until_timestamp_seconds",
+        "Until when its keys are used, if they are not seen again.",
+        &each(&until),
+    );
+    gauge(
+        "issuer_fetches",
+        "How often its keys were asked for since the start.",
+        &each(&|one| one.fetches.to_string()),
+    );
 }
 
 fn refused_by_reason(view: &View) -> BTreeMap<String, usize> {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use postern_config::Boundary;
-use postern_config::merged::{Content, is_stale};
+use postern_config::merged::{Content, IssuerKeys, is_stale};
 use postern_config::value::Timestamp;
 
 use crate::guard::{self, Hold, Step};
@@ -22,6 +22,8 @@ pub struct Situation<'a> {
     pub items: Option<&'a [Item]>,
     /// When they were last seen as they are.
     pub observed_at: Timestamp,
+    /// The keys of issuers that publish them, as far as they are known: those of the boundary alone.
+    pub keys: &'a [IssuerKeys],
     /// What stands.
     pub previous: Option<&'a Content>,
     /// The number that the next generation has.
@@ -48,6 +50,7 @@ pub fn next(situation: &Situation<'_>) -> Option<(Content, Option<Hold>)> {
     };
     if situation.items.is_none() {
         let content = translate::reapply(&input, situation.previous?);
+        let content = Content { keys: situation.keys.to_vec(), ..content };
         return Some((content, None));
     }
     let mut content = translate::translate(&input);
@@ -59,6 +62,7 @@ pub fn next(situation: &Situation<'_>) -> Option<(Content, Option<Hold>)> {
         rules: situation.rules,
     };
     let hold = guard::guard(&step, &mut content);
+    content.keys = situation.keys.to_vec();
     Some((content, hold))
 }
 

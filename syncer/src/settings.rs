@@ -39,12 +39,29 @@ pub struct Settings {
     pub max_stale_route: Period,
     /// For how long a store may fail before the health check says so.
     pub unhealthy_after: Period,
+    /// How the keys of issuers are fetched.
+    pub issuers: Issuers,
     /// Whether destinations may be on loopback addresses.
     pub allow_loopback_destinations: bool,
     /// A key that routers know too, for the merged file's authentication code.
     pub file_key: Option<Key>,
     /// How logs are written.
     pub log: Log,
+}
+
+/// How the keys of issuers are fetched.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Issuers {
+    /// The least time between two fetches, whatever an issuer says of the age of its keys.
+    pub refresh_least: Period,
+    /// The most.
+    pub refresh_most: Period,
+    /// The least time between two early fetches of one issuer, which routers ask for that see an unknown key id.
+    pub early_every: Period,
+    /// How long keys are used that were not seen again, because the issuer is down.
+    pub keep: Period,
+    /// How long one answer may take.
+    pub timeout: Period,
 }
 
 /// How logs are written.
@@ -107,6 +124,13 @@ impl Default for Settings {
             shrink_grace: seconds(60),
             max_stale_route: seconds(24 * 3_600),
             unhealthy_after: seconds(15 * 60),
+            issuers: Issuers {
+                refresh_least: seconds(60),
+                refresh_most: seconds(15 * 60),
+                early_every: seconds(30),
+                keep: seconds(24 * 3_600),
+                timeout: seconds(10),
+            },
             allow_loopback_destinations: false,
             file_key: None,
             log: Log { format: LogFormat::Auto, level: "info".to_owned() },
@@ -145,6 +169,9 @@ pub fn load(file: Option<&Path>, flags: Map<String, Value>) -> Result<Loaded, Fa
     }
     if settings.interval.duration().is_zero() {
         return Err(Failure::usage("interval is zero; write e.g. 5s"));
+    }
+    if settings.issuers.refresh_least.duration().is_zero() || settings.issuers.timeout.duration().is_zero() {
+        return Err(Failure::usage("issuers.refresh_least or issuers.timeout is zero; write e.g. 60s and 10s"));
     }
     Ok(Loaded { settings, figment })
 }

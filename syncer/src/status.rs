@@ -2,10 +2,11 @@
 //!
 //! Must never know HTTP, or decide anything.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use postern_config::merged::{Content, Digest};
-use postern_config::value::Timestamp;
+use postern_config::value::{Name, Timestamp};
 
 use crate::guard::Hold;
 use crate::metrics::Metrics;
@@ -21,6 +22,21 @@ pub struct SourceStatus {
     pub last_success: Option<Timestamp>,
     /// Since when it fails, and why, when it does.
     pub failing: Option<(Timestamp, SourceError)>,
+}
+
+/// How one issuer is doing that publishes its keys.
+#[derive(Debug, Clone, Default)]
+pub struct IssuerStatus {
+    /// Where it is.
+    pub source: SourceStatus,
+    /// How many of its keys are used.
+    pub keys: usize,
+    /// Until when they are, if they are not seen again.
+    pub until: Option<Timestamp>,
+    /// Keys that were left out the last time, and why.
+    pub notes: Vec<String>,
+    /// How often it was asked.
+    pub fetches: u64,
 }
 
 /// What is known at one moment.
@@ -42,6 +58,8 @@ pub struct View {
     pub boundary: SourceStatus,
     /// The registrations' store.
     pub registrations: SourceStatus,
+    /// The issuers whose keys are fetched, by name.
+    pub issuers: BTreeMap<Name, IssuerStatus>,
     /// Whether the routers serve it.
     pub programmed: Programmed,
     /// When a pass last came to its end.

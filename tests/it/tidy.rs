@@ -129,7 +129,12 @@ const LAYERS: &[Row] = &[
         "the router holds no AWS power",
     ),
     ("syncer/src/", &["postern_router"], &[], "the two processes share the file and nothing else"),
-    ("syncer/src/", &["aws_"], &["syncer/src/source/"], "only source knows AWS"),
+    (
+        "syncer/src/",
+        &["aws_"],
+        &["syncer/src/source/", "syncer/src/issuers/trust.rs"],
+        "only source knows AWS; aws_lc_rs, which trust verifies certificates with, is cryptography",
+    ),
     (
         "syncer/src/translate/",
         &["tokio", "std::fs", "SystemTime::now", "Instant::now", "crate::source", "crate::publish"],
@@ -283,8 +288,8 @@ const LAYERS: &[Row] = &[
     (
         "router/src/",
         &["TcpStream::connect"],
-        &["router/src/upstream/connect.rs", "router/src/cli.rs"],
-        "one dialer makes every socket towards a destination",
+        &["router/src/upstream/connect.rs", "router/src/cli.rs", "router/src/hints.rs"],
+        "one dialer makes every socket towards a destination; hints asks the syncer, off the way of requests",
     ),
     (
         "router/src/http1/",

@@ -101,5 +101,5 @@ pub fn merged_file(generation: u64, boundary: &str, registrations: &[String]) ->
         written_at: Timestamp::from_unix(i64::try_from(now).unwrap()),
         sources: Sources::default(),
     };
-    merged::write(&header, &Content { boundary, routes, refused: Vec::new() }, None).0
+    merged::write(&header, &Content { boundary, routes, refused: Vec::new(), keys: Vec::new() }, None).0
 }

@@ -22,6 +22,7 @@ mod front;
 mod grpc;
 pub mod hpack;
 mod http2;
+mod issuer;
 mod load;
 pub mod oracle;
 mod origin;
@@ -44,6 +45,7 @@ pub use emulator::{Emulator, Stores, python_program};
 pub use front::{Front, aws_error, is_call};
 pub use grpc::GrpcServer;
 pub use http2::{Http2Origin, Message, over_http2};
+pub use issuer::PublishingIssuer;
 pub use load::{Load, Tally};
 pub use origin::{Origin, Received, Reply};
 pub use process::{Output, Router, Syncer, command, resident, run, run_in};
@@ -52,7 +54,7 @@ pub use recorder::{Arrival, Recorder};
 pub use secure::{Secured, TlsClient};
 pub use strict::{Heard, StrictClient};
 pub use tls::{Authority, Certificate, TlsOrigin, Validity};
-pub use tokens::{Signer, basic, seconds_from_now};
+pub use tokens::{Signer, base64url, basic, seconds_from_now};
 pub use wait::{Gate, eventually, eventually_within};
 
 /// Whether the long runs were asked for (`make proofs`).

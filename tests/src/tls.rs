@@ -143,11 +143,26 @@ impl TlsOrigin {
         Self::speaking(certificate, rustls::ALL_VERSIONS, None)
     }
 
+    /// One that answers as `script` says.
+    pub fn answering(certificate: &Certificate, script: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+        Self::made(certificate, rustls::ALL_VERSIONS, None, script)
+    }
+
     /// One that speaks these versions, and demands a certificate of the client when an authority is given.
     pub fn speaking(
         certificate: &Certificate,
         versions: &[&'static SupportedProtocolVersion],
         clients: Option<&Authority>,
+    ) -> Self {
+        let answer = |request: &Received| Reply::ok(format!("tls {} {}", request.method, request.target));
+        Self::made(certificate, versions, clients, answer)
+    }
+
+    fn made(
+        certificate: &Certificate,
+        versions: &[&'static SupportedProtocolVersion],
+        clients: Option<&Authority>,
+        answer: impl Fn(&Received) -> Reply + Send + Sync + 'static,
     ) -> Self {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder =
@@ -164,7 +179,6 @@ impl TlsOrigin {
         let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
         let seen = Arc::new(Seen::default());
         let counted = Arc::clone(&seen);
-        let answer = |request: &Received| Reply::ok(format!("tls {} {}", request.method, request.target));
         let origin = Origin::wrapped(answer, move |stream| secure(stream, &config, &counted));
         Self { origin, seen }
     }

@@ -7,8 +7,13 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaK
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-/// What signs tokens, under the key id that is the algorithm's name.
-pub enum Signer {
+/// What signs tokens, under a key id: the algorithm's name, if it was given no other.
+pub struct Signer {
+    key: SigningKey,
+    kid: Option<String>,
+}
+
+enum SigningKey {
     /// HS256.
     Shared(Vec<u8>),
     /// RS256.
@@ -22,64 +27,87 @@ pub enum Signer {
 impl Signer {
     /// HS256 with this secret.
     pub fn shared(secret: &[u8]) -> Self {
-        Self::Shared(secret.to_vec())
+        Self::of(SigningKey::Shared(secret.to_vec()))
     }
 
     /// RS256 with a new key.
     pub fn rsa() -> Self {
-        Self::Rsa(KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap())
+        Self::of(SigningKey::Rsa(KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap()))
     }
 
     /// ES256 with a new key.
     pub fn ec() -> Self {
-        Self::Ec(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap())
+        Self::of(SigningKey::Ec(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap()))
     }
 
     /// EdDSA with a new key.
     pub fn ed() -> Self {
-        Self::Ed(KeyPair::generate_for(&PKCS_ED25519).unwrap())
+        Self::of(SigningKey::Ed(KeyPair::generate_for(&PKCS_ED25519).unwrap()))
     }
 
-    /// The algorithm, and the key id.
+    fn of(key: SigningKey) -> Self {
+        Self { key, kid: None }
+    }
+
+    /// The same under a key id of its own.
+    #[must_use]
+    pub fn called(mut self, kid: &str) -> Self {
+        self.kid = Some(kid.to_owned());
+        self
+    }
+
+    /// The key id.
+    pub fn kid(&self) -> &str {
+        self.kid.as_deref().unwrap_or_else(|| self.algorithm())
+    }
+
+    /// The algorithm.
     pub fn algorithm(&self) -> &'static str {
-        match self {
-            Self::Shared(_) => "HS256",
-            Self::Rsa(_) => "RS256",
-            Self::Ec(_) => "ES256",
-            Self::Ed(_) => "EdDSA",
+        match &self.key {
+            SigningKey::Shared(_) => "HS256",
+            SigningKey::Rsa(_) => "RS256",
+            SigningKey::Ec(_) => "ES256",
+            SigningKey::Ed(_) => "EdDSA",
         }
     }
 
     /// The key as an issuer publishes it; a shared one as it stands in a boundary.
     pub fn jwk(&self) -> Value {
-        let mut key = match self {
-            Self::Shared(secret) => json!({"kty": "oct", "k": encode(secret)}),
-            Self::Rsa(pair) => {
+        let mut key = match &self.key {
+            SigningKey::Shared(secret) => json!({"kty": "oct", "k": base64url(secret)}),
+            SigningKey::Rsa(pair) => {
                 let [n, e] = integers(pair.public_key_raw());
-                json!({"kty": "RSA", "n": encode(&n), "e": encode(&e)})
+                json!({"kty": "RSA", "n": base64url(&n), "e": base64url(&e)})
             }
-            Self::Ec(pair) => {
+            SigningKey::Ec(pair) => {
                 let point = pair.public_key_raw();
-                json!({"kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..])})
+                json!({"kty": "EC", "crv": "P-256", "x": base64url(&point[1..33]), "y": base64url(&point[33..])})
             }
-            Self::Ed(pair) => json!({"kty": "OKP", "crv": "Ed25519", "x": encode(pair.public_key_raw())}),
+            SigningKey::Ed(pair) => json!({"kty": "OKP", "crv": "Ed25519", "x": base64url(pair.public_key_raw())}),
         };
-        key["kid"] = self.algorithm().into();
+        key["kid"] = self.kid().into();
         key["alg"] = self.algorithm().into();
+        key
+    }
+
+    /// The same under another key id.
+    pub fn jwk_called(&self, kid: &str) -> Value {
+        let mut key = self.jwk();
+        key["kid"] = kid.into();
         key
     }
 
     /// The public key's bytes: what an attacker could sign with as if it were a shared secret.
     pub fn public_bytes(&self) -> Vec<u8> {
-        match self {
-            Self::Shared(secret) => secret.clone(),
-            Self::Rsa(pair) | Self::Ec(pair) | Self::Ed(pair) => pair.public_key_pem().into_bytes(),
+        match &self.key {
+            SigningKey::Shared(secret) => secret.clone(),
+            SigningKey::Rsa(pair) | SigningKey::Ec(pair) | SigningKey::Ed(pair) => pair.public_key_pem().into_bytes(),
         }
     }
 
     /// A token with these claims.
     pub fn token(&self, claims: &Value) -> String {
-        self.token_with(&json!({"alg": self.algorithm(), "kid": self.algorithm(), "typ": "JWT"}), claims)
+        self.token_with(&json!({"alg": self.algorithm(), "kid": self.kid(), "typ": "JWT"}), claims)
     }
 
     /// A token with that header, whatever it says.
@@ -89,24 +117,25 @@ impl Signer {
 
     /// A token of these texts.
     pub fn token_of(&self, header: &str, claims: &str) -> String {
-        let signed = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
-        let signature = match self {
-            Self::Shared(secret) => {
+        let signed = format!("{}.{}", base64url(header.as_bytes()), base64url(claims.as_bytes()));
+        let signature = match &self.key {
+            SigningKey::Shared(secret) => {
                 let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
                 mac.update(signed.as_bytes());
                 mac.finalize().into_bytes().to_vec()
             }
-            Self::Rsa(pair) | Self::Ed(pair) => pair.sign(signed.as_bytes()).unwrap(),
-            Self::Ec(pair) => {
+            SigningKey::Rsa(pair) | SigningKey::Ed(pair) => pair.sign(signed.as_bytes()).unwrap(),
+            SigningKey::Ec(pair) => {
                 let halves: [Vec<u8>; 2] = integers(&pair.sign(signed.as_bytes()).unwrap());
                 halves.iter().flat_map(|half| [vec![0; 32 - half.len()], half.clone()].concat()).collect()
             }
         };
-        format!("{signed}.{}", encode(&signature))
+        format!("{signed}.{}", base64url(&signature))
     }
 }
 
-fn encode(bytes: &[u8]) -> String {
+/// Bytes as tokens write them (RFC 7515 §2).
+pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 

@@ -5,7 +5,7 @@ use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
 
 use super::boundary::{bounded, unique, unknown_name};
-use super::{hashes, keys};
+use super::{hashes, keys, tokens};
 
 pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
     bounded(problems, "/identity/jwt", identity.jwt.len(), limits::ISSUERS);
@@ -69,17 +69,31 @@ fn check_issuer(problems: &mut Vec<Problem>, at: &str, issuer: &JwtIssuer) {
         ),
     }
     for (field, url) in [("jwks_url", &issuer.jwks_url), ("discovery_url", &issuer.discovery_url)] {
-        if url.as_ref().is_some_and(|url| !url.starts_with("https://") || url.chars().any(char::is_control)) {
+        if url.as_ref().is_some_and(|url| !can_be_fetched(url)) {
             problems.push(
                 Problem::new(format!("{at}/{field}"), ProblemKind::Invalid, "is not an https URL")
                     .hint("whoever can change keys on the way can make tokens"),
             );
         }
     }
+    tokens::check(problems, at, issuer);
     unique(problems, issuer.algorithms.iter(), |index| format!("{at}/algorithms/{index}"));
     if let Some(set) = &issuer.jwks {
         keys::check(problems, at, &set.keys, &issuer.algorithms);
     }
+}
+
+/// An https URL without user and fragment; http to this machine alone, which the syncer takes only when told to.
+pub fn can_be_fetched(url: &str) -> bool {
+    let plain = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| plain.iter().find_map(|start| url.strip_prefix(start).filter(|rest| rest.starts_with([':', '/']))));
+    let fits = |rest: &str| !rest.starts_with('/') && rest.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    rest.is_some()
+        && url.len() <= 2_048
+        && url.split_once("://").is_some_and(|(_, rest)| fits(rest))
+        && !url.contains(['@', '#'])
 }
 
 fn check_realm(problems: &mut Vec<Problem>, at: &str, realm: &BasicRealm) {

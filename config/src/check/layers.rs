@@ -101,7 +101,12 @@ pub(super) fn check_policies(problems: &mut Vec<Problem>, at: &str, policies: &P
 
 /// Whether every scope is one (RFC 6749 §3.3: scope-token).
 pub(super) fn check_scopes(problems: &mut Vec<Problem>, at: &str, authorization: &Authorization) {
-    for (index, scope) in authorization.scopes.iter().enumerate() {
+    check_scope_words(problems, at, &authorization.scopes);
+}
+
+/// Words as RFC 6749 §3.3 has them: they go into challenges as they are.
+pub(super) fn check_scope_words(problems: &mut Vec<Problem>, at: &str, scopes: &[String]) {
+    for (index, scope) in scopes.iter().enumerate() {
         let fits = scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
         if scope.is_empty() || scope.len() > 256 || !fits {
             problems.push(

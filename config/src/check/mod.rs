@@ -13,7 +13,9 @@ mod layers;
 mod matching;
 mod rules;
 mod targets;
+mod tokens;
 
 pub use admit::{Refusal, admit, recheck};
 pub use boundary::Boundary;
+pub use identity::can_be_fetched;
 pub use keys::{algorithms_of, key_problems};

@@ -6,8 +6,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::mapping;
-use crate::value::{Name, Period};
+use super::{Roots, is_default, mapping};
+use crate::value::{HeaderName, Name, Period};
 
 /// The ways in which a caller can prove who it is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,15 +37,64 @@ pub struct JwtIssuer {
     /// Where the keys are published; fetched by the syncer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_url: Option<String>,
-    /// Where the address of the keys is published (OpenID Connect Discovery); fetched by the syncer.
+    /// Where the address of the keys is published (OpenID Connect Discovery); fetched by the syncer. What that document
+    /// says of `issuer` must be what stands here, to the letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discovery_url: Option<String>,
+    /// Whose signature on the certificates of those addresses the syncer trusts; `webpki` when left out. A PEM file
+    /// is on the syncer's disk.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub roots: Roots,
     /// How far clocks may differ; 60 seconds when left out.
     #[serde(default = "default_leeway", skip_serializing_if = "is_default_leeway")]
     pub leeway: Period,
     /// Algorithms that are accepted; those that the keys are for when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub algorithms: Vec<Algorithm>,
+    /// What `typ` of the header must be, in any case, with or without `application/`; `JWT`, `at+jwt` or nothing at all
+    /// when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<String>,
+    /// Values of which `azp` must be one (OpenID Connect Core §2); not looked at when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorized_parties: Vec<String>,
+    /// Claims that a token must make.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<ClaimRule>,
+    /// Scopes that a token must carry, whatever the route asks for besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// Where its tokens stand in a request; `Authorization: Bearer` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenPlace>,
+}
+
+/// A claim that a token must make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct ClaimRule {
+    /// The path to it, with a dot between levels.
+    pub claim: String,
+    /// Values of which it must be one, or hold one when it is a list. Numbers and flags are written as JSON writes them.
+    pub any_of: Vec<String>,
+}
+
+/// Where tokens stand in a request: one of the three.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct TokenPlace {
+    /// A header that holds the token alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<HeaderName>,
+    /// A cookie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<String>,
+    /// A parameter of the query. What stands in a URL gets into logs and histories: the last resort.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// Whether the destination does not get it; `true` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strip: Option<bool>,
 }
 
 const DEFAULT_LEEWAY: Period = Period::from_millis(60_000);
@@ -182,4 +231,4 @@ impl fmt::Debug for BasicUser {
     }
 }
 
-mapping!(Identity, JwtIssuer, Jwks, Jwk, BasicRealm, BasicUser);
+mapping!(Identity, JwtIssuer, ClaimRule, TokenPlace, Jwks, Jwk, BasicRealm, BasicUser);

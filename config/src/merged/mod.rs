@@ -5,6 +5,7 @@
 //! Must never know where the bytes are kept or which process asks.
 
 mod digest;
+mod keys;
 mod line;
 mod outline;
 mod read;
@@ -21,9 +22,9 @@ use serde_json::Value;
 
 use crate::check::Boundary;
 use crate::condition::Condition;
-use crate::document::BoundaryDocument;
+use crate::document::{BoundaryDocument, Jwk, JwtIssuer};
 use crate::route::Route;
-use crate::value::Timestamp;
+use crate::value::{Name, Timestamp};
 
 /// The content of a merged file: what is compared to tell whether a generation is new.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +35,30 @@ pub struct Content {
     pub routes: Vec<Route>,
     /// Sorted by id.
     pub refused: Vec<Refused>,
+    /// Public keys of issuers that publish them, sorted by name.
+    pub keys: Vec<IssuerKeys>,
+}
+
+/// The public keys that an issuer published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerKeys {
+    /// The issuer's name in the boundary.
+    pub name: Name,
+    /// What its tokens say in `iss`. Keys are nobody's once the boundary says something else here or in `from`.
+    pub issuer: String,
+    /// The URL of the boundary that led to them.
+    pub from: String,
+    /// The keys.
+    pub keys: Vec<Jwk>,
+}
+
+impl IssuerKeys {
+    /// Whether they are the keys of an issuer as it is configured.
+    pub fn are_of(&self, issuer: &JwtIssuer) -> bool {
+        let from = issuer.jwks_url.as_ref().or(issuer.discovery_url.as_ref());
+        self.name == issuer.name && self.issuer == issuer.issuer && from == Some(&self.from)
+    }
 }
 
 /// What is said about a generation besides its content.

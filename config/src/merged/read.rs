@@ -11,6 +11,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::keys;
 use super::line::{Aside, Unknown, entry, refused, understand};
 use super::{API_VERSION, Content, Digest, FileKey, Header, KIND, Sources};
 use crate::check::{Boundary, recheck};
@@ -110,6 +111,7 @@ pub fn read(bytes: &[u8], key: Option<&FileKey>) -> Result<Reading, MergedError>
     aside.ignored.extend(shape.unknown.keys().map(|field| format!("/{field}")));
     let boundary = read_boundary(&shape, &mut aside)?;
     let routes = read_routes(&shape.routes, &boundary, &mut aside);
+    let keys = keys::read(&shape.keys, &boundary, &mut aside);
     let refused = shape.refused.iter().enumerate();
     let refused = refused.filter_map(|(index, raw)| refused_line(raw, index, &mut aside)).collect();
     Ok(Reading {
@@ -119,7 +121,7 @@ pub fn read(bytes: &[u8], key: Option<&FileKey>) -> Result<Reading, MergedError>
             written_at: shape.written_at,
             sources: shape.sources,
         },
-        content: Content { boundary, routes, refused },
+        content: Content { boundary, routes, refused, keys },
         digest,
         quarantined: aside.quarantined,
         ignored: aside.ignored,
@@ -232,6 +234,8 @@ struct Shape<'a> {
     destinations: Vec<&'a RawValue>,
     #[serde(default)]
     identity: Ways<'a>,
+    #[serde(default, borrow)]
+    keys: Vec<&'a RawValue>,
     #[serde(default, borrow)]
     paths: Vec<&'a RawValue>,
     #[serde(default, borrow)]

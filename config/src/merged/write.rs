@@ -35,6 +35,9 @@ fn write_content(out: &mut Vec<u8>, content: &Content) {
     field(out, "hosts", &document.hosts);
     list(out, "destinations", &document.destinations);
     field(out, "identity", &document.identity);
+    if !content.keys.is_empty() {
+        list(out, "keys", &content.keys);
+    }
     list(out, "paths", &document.paths);
     field(out, "defaults", &document.defaults);
     field(out, "overrides", &document.overrides);

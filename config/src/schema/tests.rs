@@ -19,7 +19,11 @@ fn full_boundary() -> Value {
         }, {"name": "other", "hosts": ["x.example.com"], "tls": {"roots": "amazon"}}],
         "identity": {
             "jwt": [{"name": "corp", "issuer": "https://login.example.com/", "audiences": ["api"], "leeway": "60s",
-                     "algorithms": ["RS256"], "jwks": {"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB", "use": "sig"}]}}],
+                     "algorithms": ["RS256"], "jwks": {"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB", "use": "sig"}]}},
+                    {"name": "web", "issuer": "https://web.example.com/", "audiences": ["api"], "roots": "amazon",
+                     "discovery_url": "https://web.example.com/", "types": ["at+jwt"], "authorized_parties": ["app"],
+                     "claims": [{"claim": "realm.roles", "any_of": ["staff"]}], "scopes": ["api.use"],
+                     "token": {"header": "x-token", "strip": false}}],
             "basic": [{"name": "ops", "users": [{"name": "alice", "hash": "$2b$", "scopes": ["all"]}]}],
         },
         "paths": [{"prefix": "/pay", "owners": ["team"], "destinations": ["apis"], "require": {

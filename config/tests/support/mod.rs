@@ -108,7 +108,7 @@ pub(crate) fn content(boundary: Boundary, routes: usize) -> Content {
             .unwrap(),
         ],
     }];
-    Content { boundary, routes, refused }
+    Content { boundary, routes, refused, keys: Vec::new() }
 }
 
 pub(crate) fn header() -> Header {

@@ -161,12 +161,13 @@ impl Metrics {
 }
 
 /// The exposition (Prometheus text format 0.0.4).
-pub(crate) fn render(metrics: &Metrics, store: &Store, age_seconds: f64) -> String {
+pub(crate) fn render(metrics: &Metrics, store: &Store, key_hints: [u64; 2], age_seconds: f64) -> String {
     let mut out = String::with_capacity(8_192);
     requests(&mut out, metrics);
     routes(&mut out, metrics);
     connections(&mut out, metrics);
     listeners(&mut out, metrics, unix_now());
+    hints(&mut out, key_hints);
     configuration(&mut out, store, age_seconds);
     out
 }
@@ -206,6 +207,14 @@ fn requests(out: &mut String, metrics: &Metrics) {
 #[allow(clippy::cast_precision_loss, reason = "microseconds of a process's life fit")]
 fn seconds(micros: u64) -> f64 {
     micros as f64 / 1e6
+}
+
+/// How often the syncer was asked for keys before their time.
+fn hints(out: &mut String, [answered, failed]: [u64; 2]) {
+    let name = "postern_key_hints_total";
+    family(out, name, "counter", "Questions to the syncer for an issuer's keys, by what they led to.");
+    let _ = writeln!(out, "{name}{{result=\"answered\"}} {answered}");
+    let _ = writeln!(out, "{name}{{result=\"failed\"}} {failed}");
 }
 
 fn routes(out: &mut String, metrics: &Metrics) {

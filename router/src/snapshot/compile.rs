@@ -3,13 +3,14 @@
 //!
 //! The sole maker of destinations. Must never know the snapshot in use.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use postern_config::check::Boundary;
-use postern_config::document::{Authenticator, Destination as Entry, PathHandling, Protocol, Rewrite};
-use postern_config::merged::{Quarantined, Reading};
+use postern_config::document::{Authenticator, Destination as Entry, Jwks, JwtIssuer, PathHandling, Protocol, Rewrite};
+use postern_config::merged::{IssuerKeys, Quarantined, Reading};
 use postern_config::route::{Route, RouteTarget};
 use postern_config::secrets::Secrets;
 use postern_config::value::{HostName, Name, Period, Scheme, Segment, Template};
@@ -33,7 +34,7 @@ pub(crate) fn compile(reading: Reading, secrets: &Secrets, options: Options, now
     let Reading { header, content, digest, quarantined, ignored } = reading;
     let counts = content.counts();
     let document = content.boundary.document();
-    let mut compiler = Compiler::new(&content.boundary, secrets, options);
+    let mut compiler = Compiler::new(&content.boundary, &content.keys, secrets, options);
     compiler.notes.extend(ignored.iter().map(|at| format!("{at} is not known to this router and was ignored")));
     compiler.quarantined = quarantined;
 
@@ -80,12 +81,12 @@ struct Compiler<'b> {
 }
 
 impl<'b> Compiler<'b> {
-    fn new(boundary: &'b Boundary, secrets: &Secrets, options: Options) -> Self {
+    fn new(boundary: &'b Boundary, keys: &[IssuerKeys], secrets: &Secrets, options: Options) -> Self {
         let identity = &boundary.document().identity;
         let mut notes = Vec::new();
         let mut issuers = HashMap::new();
         for document in &identity.jwt {
-            match Issuer::compile(document, secrets) {
+            match Issuer::compile(&with_keys(document, keys), secrets) {
                 Ok(issuer) => {
                     notes.extend(issuer.notes().iter().map(|note| format!("identity.jwt {}: {note}", document.name)));
                     issuers.insert(document.name.clone(), Arc::new(issuer));
@@ -248,6 +249,14 @@ impl<'b> Compiler<'b> {
             .map(|(name, _)| name.as_str())
             .collect();
         names.into_iter().filter_map(|name| name.parse().ok()).collect()
+    }
+}
+
+/// An issuer with the keys that were fetched for it, as if they had been written out.
+fn with_keys<'d>(document: &'d JwtIssuer, keys: &[IssuerKeys]) -> Cow<'d, JwtIssuer> {
+    match keys.iter().find(|keys| keys.are_of(document)) {
+        Some(keys) => Cow::Owned(JwtIssuer { jwks: Some(Jwks { keys: keys.keys.clone() }), ..document.clone() }),
+        None => Cow::Borrowed(document),
     }
 }
 

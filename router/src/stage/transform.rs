@@ -14,20 +14,23 @@ use super::identify::{REQUEST_ID, Request, RequestId};
 use crate::buffer::Buffer;
 use crate::digits;
 use crate::http1::{Fields, Framing, Outbound, ResponseHead, Version, write_field};
+use crate::place::{self, TokenPlace};
 use crate::snapshot::{ClaimPath, PathPart, PathPlan, RoutePlan, Target};
 
 /// What the router writes of its own into a request's head, or about.
 const OWN: usize = 384;
 
 /// The head as the destination gets it, written in one pass. `upgrade` asks it for a WebSocket, whatever is left of the
-/// client's own words for that; `claim` gives the value of a claim of the caller.
-pub(crate) fn request(
+/// client's own words for that; tokens at the places in `off` are taken off; `claim` gives the value of a claim of the caller.
+#[allow(clippy::too_many_arguments, reason = "each is another stage's result, and has one caller")]
+pub(crate) fn request<'p>(
     request: &Request,
     peer: IpAddr,
     route: &RoutePlan,
     target: &Target,
     settable: &[HeaderName],
     upgrade: bool,
+    off: &(impl Iterator<Item = &'p TokenPlace> + Clone),
     claim: impl Fn(&ClaimPath) -> Option<String>,
 ) -> Outbound {
     let Request { head, id, vouched, scheme, host, .. } = request;
@@ -38,7 +41,7 @@ pub(crate) fn request(
     };
     out.extend_from_slice(head.method().as_str().as_bytes());
     out.push(b' ');
-    write_target(&mut out, request, route, target);
+    write_target(&mut out, request, route, target, off);
     out.extend_from_slice(b" HTTP/1.1\r\n");
     out.extend_from_slice(target.destination.host_line());
     let named = named_by_connection(head.fields());
@@ -46,9 +49,11 @@ pub(crate) fn request(
         let taken_off = is_hop_by_hop(name)
             || is_never_forwarded(name)
             || is_named(name, settable.iter().map(HeaderName::as_str))
-            || is_named(name, named.iter().copied());
+            || is_named(name, named.iter().copied())
+            || off.clone().any(|place| place.takes_off(name));
         !taken_off
     });
+    place::write_cookies(&mut out, head.fields(), off);
     write_field(&mut out, REQUEST_ID.as_bytes(), id.as_str().as_bytes());
     out.extend_from_slice(b"x-forwarded-for: ");
     if let Some(vouched) = vouched {
@@ -193,8 +198,15 @@ fn is_never_forwarded(name: &[u8]) -> bool {
     listed || (begins("x-") && (begins("x-forwarded-") || begins("x-envoy-") || begins("x-amzn-oidc-")))
 }
 
-/// The target as the destination gets it: the raw path, but for what the route replaces, and the raw query.
-fn write_target(out: &mut Vec<u8>, request: &Request, route: &RoutePlan, target: &Target) {
+/// The target as the destination gets it: the raw path, but for what the route replaces, and the raw query, but for
+/// tokens.
+fn write_target<'p>(
+    out: &mut Vec<u8>,
+    request: &Request,
+    route: &RoutePlan,
+    target: &Target,
+    off: &(impl Iterator<Item = &'p TokenPlace> + Clone),
+) {
     let start = out.len();
     let raw_path = request.head.path();
     out.extend_from_slice(target.prefix.as_bytes());
@@ -221,8 +233,7 @@ fn write_target(out: &mut Vec<u8>, request: &Request, route: &RoutePlan, target:
         out.push(b'/');
     }
     if let Some(query) = request.head.query() {
-        out.push(b'?');
-        out.extend_from_slice(query.as_bytes());
+        place::write_query(out, query, off);
     }
 }
 

@@ -19,11 +19,14 @@ use postern_config::secrets::{self, Secrets};
 use postern_config::value::Timestamp;
 use postern_config::{file, limits};
 
+use crate::issuers::known::Seen;
 use crate::redact;
 pub use standing::{Standing, standing};
 
 /// Name of the merged file.
 pub const MERGED: &str = "merged.json";
+/// Name of the file of when the keys of each issuer were last seen.
+pub const KEYS_SEEN: &str = "keys-seen.json";
 /// Name of the directory of past generations.
 pub const HISTORY: &str = "history";
 const LOCK: &str = ".lock";
@@ -126,6 +129,7 @@ impl Publisher {
         let path = directory.join(MERGED);
         file::sweep(&path);
         file::sweep(&directory.join(secrets::FILE_NAME));
+        file::sweep(&directory.join(KEYS_SEEN));
         sweep_history(&history);
         let (found, highest) = standing(directory, key.as_ref());
         let secrets = fs::read(directory.join(secrets::FILE_NAME))
@@ -203,6 +207,22 @@ impl Publisher {
         }
         self.keep_copy(self.highest, &bytes);
         Ok(Published::Written { generation: self.highest, digest: reading.digest })
+    }
+
+    /// When the keys of each issuer were last seen, as it was remembered; nothing when that cannot be read.
+    pub fn keys_seen(&self) -> Seen {
+        let bytes = file::read_bounded(&self.directory.join(KEYS_SEEN), limits::BOUNDARY_BYTES);
+        bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Remembers it beside the file and not in it: that an issuer still says the same is no new generation. A failure
+    /// costs no more than that keys count as seen at the next start.
+    pub fn remember_keys_seen(&self, seen: &Seen) {
+        let path = self.directory.join(KEYS_SEEN);
+        let bytes = serde_json::to_vec_pretty(seen).unwrap_or_default();
+        if let Err(error) = file::replace(&path, &bytes, 0o640) {
+            tracing::warn!(file = %path.display(), %error, "when keys were seen was not written");
+        }
     }
 
     /// Says that what stands is what the stores say. A failure costs nothing but the look of age.

@@ -24,7 +24,7 @@ fn content(hosts: &str, roots: &[&str]) -> Content {
         let value = parse::values(&text).unwrap().remove(0);
         check::admit(&boundary, &parse::document(&value, schema::registration()).unwrap()).unwrap()
     };
-    Content { routes: roots.iter().map(route).collect(), boundary, refused: Vec::new() }
+    Content { routes: roots.iter().map(route).collect(), boundary, refused: Vec::new(), keys: Vec::new() }
 }
 
 fn publish(publisher: &mut Publisher, content: Content) -> Published {

@@ -4,15 +4,21 @@
 //! known in force, also across a restart: then what stands in the file is known.
 //! Must never know the format of either store.
 
+mod keys;
 pub mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use postern_config::Boundary;
 use postern_config::merged::{Content, Sources};
-use postern_config::value::Timestamp;
+use postern_config::value::{Name, Timestamp};
 
 use crate::guard::Hold;
+use crate::issuers::discovery::Published as PublishedKeys;
+use crate::issuers::http::Http;
+use crate::issuers::known::{Known, Seen};
+use crate::issuers::watch::Looked;
 use crate::pass::{self, Situation};
 use crate::publish::{PublishError, Published, Publisher};
 use crate::settings::Settings;
@@ -22,7 +28,7 @@ use crate::source::{Observed, SourceError};
 use crate::status::Status;
 use crate::translate::Rules;
 
-pub use watch::{Requests, Stores, note, run};
+pub use watch::{Requests, Shared, Stores, note, run};
 
 /// The one place that reads the clock.
 pub fn now() -> Timestamp {
@@ -39,6 +45,9 @@ pub struct Reconciler {
     boundary: Option<BoundaryReading>,
     registrations: Option<RegistrationsReading>,
     registrations_seen: Option<Timestamp>,
+    known: Known,
+    /// What stands on the disk of when keys were seen.
+    keys_remembered: Seen,
     due: Option<Timestamp>,
     /// After a file that could not be written: not before then.
     again_at: Option<Timestamp>,
@@ -59,8 +68,13 @@ pub enum Outcome {
 impl Reconciler {
     /// Begins from what stands in the directory.
     pub fn new(publisher: Publisher, settings: &Settings) -> Self {
+        let standing = publisher.standing().map_or(&[][..], |standing| &standing.content.keys);
+        let keys_remembered = publisher.keys_seen();
+        let known = Known::of_standing(standing, &keys_remembered, settings.issuers.keep.duration(), now());
         Self {
             publisher,
+            known,
+            keys_remembered,
             rules: rules(settings),
             shrink_grace: settings.shrink_grace.duration(),
             boundary: None,
@@ -105,6 +119,34 @@ impl Reconciler {
         Ok(())
     }
 
+    /// An issuer was looked at. A failure leaves what is known of its keys.
+    pub fn take_keys(&mut self, looked: &Looked, now: Timestamp) -> Result<(), SourceError> {
+        let PublishedKeys { sifted, .. } = looked.result.as_ref().map_err(Clone::clone)?;
+        self.changed |= self.known.take(&looked.spec, sifted.keys.clone(), now);
+        let seen = self.known.seen();
+        if is_worth_remembering(&self.keys_remembered, &seen) {
+            self.publisher.remember_keys_seen(&seen);
+            self.keys_remembered = seen;
+        }
+        Ok(())
+    }
+
+    /// Until when the keys of an issuer hold, and how many they are.
+    pub fn keys_hold(&self, name: &Name) -> Option<(usize, Timestamp)> {
+        self.known.holds(name)
+    }
+
+    /// What is allowed, as far as anything is known of it.
+    pub fn boundary(&self) -> Option<&Boundary> {
+        let standing = || self.publisher.standing().map(|standing| &standing.content.boundary);
+        self.boundary.as_ref().map(|reading| &reading.boundary).or_else(standing)
+    }
+
+    /// The generation that stands.
+    pub fn generation(&self) -> u64 {
+        self.publisher.standing().map_or(0, |standing| standing.header.generation)
+    }
+
     /// Whether a pass could change anything.
     pub fn is_due(&self, now: Timestamp) -> bool {
         if self.again_at.is_some_and(|again_at| now < again_at) {
@@ -124,11 +166,13 @@ impl Reconciler {
         let Some(boundary) = known.or_else(|| previous.map(|content| &content.boundary)) else {
             return Ok(Outcome::Waiting);
         };
+        let keys = self.known.for_boundary(boundary, now);
         let began = Instant::now();
         let made = pass::next(&Situation {
             boundary,
             items: self.registrations.as_ref().map(|reading| reading.items.as_slice()),
             observed_at: self.registrations_seen.unwrap_or(now),
+            keys: &keys,
             previous,
             generation: self.publisher.next_generation(),
             now,
@@ -139,6 +183,7 @@ impl Reconciler {
         let Some((content, hold)) = made else { return Ok(Outcome::Waiting) };
         status.metrics.phase("translate", began.elapsed());
         let due = pass::due(&content, hold.as_ref(), &self.rules, self.shrink_grace, now);
+        let due = due.into_iter().chain(self.known.due(now)).min();
         let began = Instant::now();
         let secrets = match &self.boundary {
             Some(reading) => reading.secrets.clone(),
@@ -205,6 +250,19 @@ pub fn rules(settings: &Settings) -> Rules {
         max_stale_route: settings.max_stale_route.duration(),
         allow_loopback_destinations: settings.allow_loopback_destinations,
     }
+}
+
+/// Whether when keys were seen is written anew: each writing waits for the disk, and a minute of a day matters to nobody.
+fn is_worth_remembering(remembered: &Seen, seen: &Seen) -> bool {
+    let late = |(name, last): (&Name, &Timestamp)| {
+        remembered.get(name).is_none_or(|before| last.unix().saturating_sub(before.unix()) >= 60)
+    };
+    seen.iter().any(late)
+}
+
+/// How issuers are asked.
+pub fn issuer_http(settings: &Settings) -> Http {
+    Http { allow_loopback: settings.allow_loopback_destinations, time: settings.issuers.timeout.duration() }
 }
 
 impl Reconciler {

@@ -12,7 +12,10 @@ use postern_config::merged::Content;
 use postern_config::value::Timestamp;
 use tokio::sync::{Notify, mpsc};
 
+use super::issuer_http;
+use super::keys::{Issuers, pace};
 use super::{Outcome, Reconciler, now};
+use crate::issuers::watch::{Early, Looked, Watchers};
 use crate::limits;
 use crate::programmed;
 use crate::publish::{PublishError, Published};
@@ -34,6 +37,24 @@ pub struct Stores {
 enum Event {
     Boundary(Box<Observed<BoundaryReading>>),
     Registrations(Observed<RegistrationsReading>),
+    Keys(Box<Looked>),
+}
+
+impl From<Looked> for Event {
+    fn from(looked: Looked) -> Self {
+        Self::Keys(Box::new(looked))
+    }
+}
+
+/// What a running reconciler shares with the admin listener.
+#[derive(Debug)]
+pub struct Shared {
+    /// What is known.
+    pub status: Arc<Status>,
+    /// What can be asked for.
+    pub requests: Arc<Requests>,
+    /// Early fetches of keys.
+    pub early: Arc<Early>,
 }
 
 /// What others ask of a running reconciler.
@@ -60,12 +81,12 @@ pub async fn run(
     stores: Stores,
     mut reconciler: Reconciler,
     settings: &Settings,
-    status: Arc<Status>,
-    requests: Arc<Requests>,
+    Shared { status, requests, early }: Shared,
     shutdown: impl Future<Output = ()>,
 ) {
     let interval = settings.interval.duration();
     let (sender, mut events) = mpsc::channel(8);
+    let mut issuers = Issuers::new(Watchers::new(issuer_http(settings), pace(settings), early, sender.clone()));
     let boundary = tokio::spawn(watch_boundary(stores.boundary, interval, sender.clone()));
     let registrations =
         tokio::spawn(watch_registrations(stores.registrations, interval, Arc::clone(&requests), sender));
@@ -78,7 +99,7 @@ pub async fn run(
             biased;
             () = &mut shutdown => break,
             event = events.recv() => match event {
-                Some(event) => take(&mut reconciler, event, &status),
+                Some(event) => take(&mut reconciler, &mut issuers, event, &status),
                 None => break,
             },
             () = requests.wake.notified() => {}
@@ -86,8 +107,9 @@ pub async fn run(
         }
         // What came in meanwhile belongs to the same pass.
         while let Ok(event) = events.try_recv() {
-            take(&mut reconciler, event, &status);
+            take(&mut reconciler, &mut issuers, event, &status);
         }
+        issuers.follow(reconciler.boundary(), &status);
         let released = requests.released.swap(false, Ordering::AcqRel);
         if released || reconciler.is_due(now()) {
             reconciler = pass_once(reconciler, released, &status).await;
@@ -96,6 +118,7 @@ pub async fn run(
             // Nothing can have changed, which is as good as a pass that changed nothing.
             reconciler.report_idle(&status);
         }
+        issuers.answer(reconciler.generation(), status.view().pass_error.is_none());
         reconciler.beat(interval, now(), &status);
     }
     for task in [boundary, registrations, asking] {
@@ -143,11 +166,12 @@ fn tell(result: &Result<Outcome, PublishError>, reconciler: &Reconciler, status:
     }
 }
 
-fn take(reconciler: &mut Reconciler, event: Event, status: &Status) {
+fn take(reconciler: &mut Reconciler, issuers: &mut Issuers<Event>, event: Event, status: &Status) {
     let now = now();
     let (name, result) = match event {
         Event::Boundary(observed) => ("boundary", reconciler.take_boundary(*observed)),
         Event::Registrations(observed) => ("registrations", reconciler.take_registrations(observed, now)),
+        Event::Keys(looked) => return issuers.take(reconciler, *looked, now, status),
     };
     note(name, &result, now, status);
 }

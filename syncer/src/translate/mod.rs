@@ -207,7 +207,7 @@ impl Outcome {
         self.routes.sort_by(|a, b| a.id.cmp(&b.id));
         self.refused.sort_by(|a, b| a.id.cmp(&b.id));
         settle::bound_what_is_shown(&mut self.refused);
-        Content { boundary: input.boundary.clone(), routes: self.routes, refused: self.refused }
+        Content { boundary: input.boundary.clone(), routes: self.routes, refused: self.refused, keys: Vec::new() }
     }
 }
 

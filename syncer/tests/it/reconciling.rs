@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use postern_config::condition::Status as ConditionStatus;
 use postern_syncer::admin::{self, Admin};
 use postern_syncer::publish::Publisher;
-use postern_syncer::reconcile::{self, Reconciler, Requests, Stores};
+use postern_syncer::reconcile::{self, Reconciler, Requests, Shared, Stores};
 use postern_syncer::settings::Settings;
 use postern_syncer::source::boundary::BoundarySource;
 use postern_syncer::source::registrations::RegistrationsSource;
@@ -82,11 +82,13 @@ impl Place {
 
 fn run(stores: Stores, reconciler: Reconciler, settings: Settings) -> Running {
     let (status, requests) = (Arc::new(Status::default()), Arc::new(Requests::default()));
+    let early = Arc::default();
     let (stop, stopped) = oneshot::channel();
     let (bound, address) = std::sync::mpsc::channel();
     let shown = Admin {
         status: Arc::clone(&status),
         requests: Arc::clone(&requests),
+        early: Arc::clone(&early),
         interval: settings.interval.duration(),
         unhealthy_after: settings.unhealthy_after.duration(),
     };
@@ -98,7 +100,8 @@ fn run(stores: Stores, reconciler: Reconciler, settings: Settings) -> Running {
             bound.send(listener.local_addr().unwrap()).unwrap();
             tokio::spawn(admin::serve(listener, Arc::new(shown)));
             let shutdown = async { drop(stopped.await) };
-            reconcile::run(stores, reconciler, &settings, inner_status, inner_requests, shutdown).await;
+            let shared = Shared { status: inner_status, requests: inner_requests, early };
+            reconcile::run(stores, reconciler, &settings, shared, shutdown).await;
         });
     });
     Running { status, requests, admin: address.recv().unwrap(), stop: Some(stop), thread: Some(thread) }

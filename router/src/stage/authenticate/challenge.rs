@@ -14,7 +14,9 @@ pub(super) type Challenges = SmallVec<[HeaderValue; 4]>;
 pub(super) fn refuse(ways: &[Way], flaw: Flaw) -> Rejection {
     let rejection = Rejection::new(flaw.reason(), flaw.words());
     match flaw.reason() {
+        Reason::KeysMissing if flaw == Flaw::KeyAwaited => rejection.header(RETRY_AFTER, SOON),
         Reason::KeysMissing => rejection.header(RETRY_AFTER, KEYS_RETRY),
+        Reason::ScopeMissing => rejection.header(WWW_AUTHENTICATE, insufficient(ways)),
         Reason::TokenInvalid => challenged(rejection, challenges(ways, &TOKEN_INVALID)),
         Reason::TokenExpired => challenged(rejection, challenges(ways, &TOKEN_EXPIRED)),
         _ => challenged(rejection, challenges(ways, &BEARER)),
@@ -34,6 +36,18 @@ pub(super) fn plain_challenges(ways: &[Way]) -> Challenges {
 /// The challenge of a realm (RFC 7617 §2.1: the charset makes clients send UTF-8).
 pub(super) fn of_realm(name: &str) -> HeaderValue {
     HeaderValue::try_from(format!("Basic realm=\"{name}\", charset=\"UTF-8\"")).unwrap_or(BASIC)
+}
+
+/// Which scopes are missing; without their names where issuers of one route ask for different ones.
+fn insufficient(ways: &[Way]) -> HeaderValue {
+    let mut asked = ways.iter().filter_map(|way| match way {
+        Way::Jwt(issuer) => issuer.rules().insufficient(),
+        Way::None | Way::Iam | Way::Basic(_) => None,
+    });
+    match (asked.next(), asked.next()) {
+        (Some(only), None) => only.clone(),
+        _ => INSUFFICIENT,
+    }
 }
 
 fn challenges(ways: &[Way], bearer: &HeaderValue) -> Challenges {
@@ -65,8 +79,12 @@ const TOKEN_INVALID: HeaderValue = HeaderValue::from_static(
 const TOKEN_EXPIRED: HeaderValue = HeaderValue::from_static(
     r#"Bearer realm="postern", error="invalid_token", error_description="the token has expired""#,
 );
+const INSUFFICIENT: HeaderValue = HeaderValue::from_static(r#"Bearer realm="postern", error="insufficient_scope""#);
 const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="postern", charset="UTF-8""#);
 const SIGNATURE: HeaderValue = HeaderValue::from_static("AWS4-HMAC-SHA256");
+
+/// Keys that are being fetched are there within a second, as a rule.
+const SOON: HeaderValue = HeaderValue::from_static("1");
 
 /// Keys come with the next generation of the merged file, which the syncer tries for every few seconds.
 const KEYS_RETRY: HeaderValue = HeaderValue::from_static("10");

@@ -40,8 +40,12 @@ pub(crate) enum Flaw {
     Expired,
     Subject,
     Scopes,
+    AuthorizedParty,
+    Claim,
+    IssuerScopes,
     // Of the configuration.
     NoKeys,
+    KeyAwaited,
 }
 
 impl Flaw {
@@ -74,9 +78,12 @@ impl Flaw {
             | Self::Times
             | Self::NotYetValid
             | Self::Subject
-            | Self::Scopes => Reason::TokenInvalid,
+            | Self::Scopes
+            | Self::AuthorizedParty
+            | Self::Claim => Reason::TokenInvalid,
+            Self::IssuerScopes => Reason::ScopeMissing,
             Self::Expired => Reason::TokenExpired,
-            Self::NoKeys => Reason::KeysMissing,
+            Self::NoKeys | Self::KeyAwaited => Reason::KeysMissing,
         }
     }
 
@@ -111,6 +118,10 @@ impl Flaw {
             Self::Expired => "token: expired",
             Self::Subject => "token: sub is not a plain string",
             Self::Scopes => "token: scope or scp is not a list of strings",
+            Self::AuthorizedParty => "token: azp is none that the issuer's rules take",
+            Self::Claim => "token: a claim that the issuer's rules ask for",
+            Self::IssuerScopes => "token: a scope that the issuer's rules ask for",
+            Self::KeyAwaited => "token: unknown key id, and the keys are being fetched",
             Self::NoKeys => "token: the issuer has no keys",
         }
     }

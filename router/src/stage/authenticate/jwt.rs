@@ -1,14 +1,17 @@
-//! An issuer of tokens, compiled: whose keys, for whom, and what a token of it must say.
+//! An issuer of tokens, compiled: whose keys, for whom, and what a token of it must say. What its claims must be is in
+//! `rules`.
 
 use std::sync::Arc;
 
-use postern_config::document::JwtIssuer;
+use postern_config::document::{Algorithm, JwtIssuer};
 use postern_config::secrets::Secrets;
 use serde_json::{Map, Value};
 
 use super::Flaw;
 use super::keys::Key;
+use super::rules::Rules;
 use super::token::Token;
+use crate::place::TokenPlace;
 use crate::principal::Principal;
 
 /// An issuer of tokens, with its keys.
@@ -18,6 +21,11 @@ pub(crate) struct Issuer {
     issuer: Box<str>,
     audiences: Box<[Box<str>]>,
     leeway: f64,
+    rules: Rules,
+    /// Where its tokens stand; in `Authorization` when nothing is said.
+    place: Option<TokenPlace>,
+    /// Whether its keys are fetched, so that others may come.
+    is_published: bool,
     keys: Box<[Key]>,
     notes: Vec<String>,
 }
@@ -58,6 +66,9 @@ impl Issuer {
             issuer: document.issuer.as_str().into(),
             audiences: document.audiences.iter().map(|one| one.as_str().into()).collect(),
             leeway: document.leeway.duration().as_secs_f64(),
+            rules: Rules::compile(document),
+            place: document.token.as_ref().map(TokenPlace::compile).transpose()?,
+            is_published: document.jwks_url.is_some() || document.discovery_url.is_some(),
             keys: keys.into(),
             notes,
         })
@@ -73,6 +84,31 @@ impl Issuer {
         !self.keys.is_empty()
     }
 
+    /// `jwt:NAME`.
+    pub(super) fn via(&self) -> &Arc<str> {
+        &self.via
+    }
+
+    /// Whether its keys are fetched, so that others may come.
+    pub(super) fn is_published(&self) -> bool {
+        self.is_published
+    }
+
+    /// Where its tokens stand; in `Authorization` when nothing is said.
+    pub(crate) fn place(&self) -> Option<&TokenPlace> {
+        self.place.as_ref()
+    }
+
+    /// Whether one of its keys has that name.
+    pub(super) fn has_named(&self, kid: Option<&str>) -> bool {
+        kid.is_some() && self.keys.iter().any(|key| key.kid() == kid)
+    }
+
+    /// What a token of it must say besides.
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Whether a token with this `iss` is its own.
     pub(super) fn is_named(&self, iss: &str) -> bool {
         *self.issuer == *iss
@@ -82,24 +118,31 @@ impl Issuer {
     ///
     /// Claims are looked at only under a signature that verifies: a forger learns nothing of them, not even
     /// that a token would have been expired.
-    pub(super) fn verify(&self, token: Token<'_>, now: i64) -> Result<(Principal, Lifetime), Flaw> {
+    pub(super) fn verify(&self, token: &Token<'_>, now: i64) -> Result<(Principal, Lifetime), Flaw> {
         if !self.has_keys() {
             return Err(Flaw::NoKeys);
         }
-        self.check_signature(&token)?;
-        let claims = token.claims;
+        self.rules.check_type(token.typ.as_deref())?;
+        self.check_signature(token)?;
+        let claims = &token.claims;
         if !claims.get("iss").and_then(Value::as_str).is_some_and(|iss| self.is_named(iss)) {
             return Err(Flaw::UnknownIssuer);
         }
         self.check_audience(claims.get("aud"))?;
-        let lifetime = self.lifetime(&claims)?;
+        let lifetime = self.lifetime(claims)?;
         lifetime.check(now)?;
-        let scopes = scopes(&claims)?;
-        let subject = subject(claims.get("sub"))?.to_owned();
-        Ok((Principal::of_token(&subject, Arc::clone(&self.via), scopes, Value::Object(claims)), lifetime))
+        self.rules.check_claims(claims)?;
+        let scopes = scopes(claims)?;
+        let subject = subject(claims.get("sub"))?;
+        self.rules.check_scopes(&scopes)?;
+        let claims = Value::Object(claims.clone());
+        Ok((Principal::of_token(subject, Arc::clone(&self.via), scopes, claims), lifetime))
     }
 
     fn check_signature(&self, token: &Token<'_>) -> Result<(), Flaw> {
+        if token.kid.is_none() && self.is_ambiguous(token.algorithm) {
+            return Err(Flaw::UnknownKey);
+        }
         let candidates = self.keys.iter().filter(|key| self.is_asked_for(key, token.kid.as_deref()));
         let mut flaw = Flaw::UnknownKey;
         // Rotation leaves a handful of keys; each further try would be CPU that a forger spends for us.
@@ -119,6 +162,14 @@ impl Issuer {
             flaw = Flaw::Signature;
         }
         Err(flaw)
+    }
+
+    /// An issuer that names its keys names them in its tokens: one without a name fits only where no choice is left. Where
+    /// keys have no names there is nothing to go by, and a rotation leaves two of them for a while.
+    fn is_ambiguous(&self, algorithm: Algorithm) -> bool {
+        let mut fitting = self.keys.iter().filter(|key| key.is_for(algorithm));
+        let named = fitting.clone().any(|key| key.kid().is_some());
+        named && fitting.nth(1).is_some()
     }
 
     /// A token that names a key gets that key alone. A key without a name answers to any only as the sole one.
@@ -148,8 +199,8 @@ impl Issuer {
             Some(_) => Err(Flaw::Times),
         };
         let expires = seconds("exp")?.ok_or(Flaw::Times)?;
-        let starts = seconds("nbf")?;
-        seconds("iat")?;
+        // Made in the future is as wrong as valid in the future: a clock is off, or somebody plays with it.
+        let starts = [seconds("nbf")?, seconds("iat")?].into_iter().flatten().reduce(f64::max);
         Ok(Lifetime { starts, expires, leeway: self.leeway })
     }
 }
@@ -205,7 +256,7 @@ fn scopes(claims: &Map<String, Value>) -> Result<Vec<Box<str>>, Flaw> {
 }
 
 /// Most keys of one issuer: large ones publish some ten.
-const KEYS_MAX: usize = 64;
+const KEYS_MAX: usize = postern_config::limits::ISSUER_KEYS;
 
 /// Most keys that are tried for one token.
 const TRIES_MAX: usize = 8;

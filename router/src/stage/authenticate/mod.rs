@@ -11,8 +11,10 @@ mod json;
 mod jwt;
 mod keys;
 mod presented;
+mod rules;
 mod stored;
 mod token;
+mod unknown;
 mod verified;
 
 #[cfg(test)]
@@ -24,10 +26,12 @@ use std::sync::Arc;
 pub(crate) use self::basic::{PasswordQuestion, Realm};
 pub(crate) use self::flaw::Flaw;
 pub(crate) use self::jwt::Issuer;
-use self::presented::Presented;
+use self::presented::{Places, Presented};
 use self::token::Token;
-pub(crate) use self::verified::VerifiedTokens;
+pub(crate) use self::unknown::UnknownKeys;
+use self::verified::VerifiedTokens;
 use crate::http1::Fields;
+use crate::place::TokenPlace;
 pub(crate) use crate::principal::Principal;
 use crate::reject::Rejection;
 
@@ -44,6 +48,24 @@ pub(crate) enum Way {
     Basic(Arc<Realm>),
 }
 
+impl Way {
+    /// Where its tokens stand, when that is not `Authorization`.
+    pub(crate) fn place(&self) -> Option<&TokenPlace> {
+        match self {
+            Self::Jwt(issuer) => issuer.place(),
+            Self::None | Self::Iam | Self::Basic(_) => None,
+        }
+    }
+
+    fn uses_authorization(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Iam | Self::Basic(_) => true,
+            Self::Jwt(issuer) => issuer.place().is_none(),
+        }
+    }
+}
+
 /// How far the stage came by itself.
 pub(crate) enum Outcome {
     /// It is known who calls.
@@ -52,12 +74,33 @@ pub(crate) enum Outcome {
     Ask(PasswordQuestion),
 }
 
+/// What one core remembers of tokens.
+#[derive(Default)]
+pub(crate) struct Memory {
+    verified: RefCell<VerifiedTokens>,
+    /// Names of keys that nobody has, and who has been asked for them.
+    pub(crate) unknown: RefCell<UnknownKeys>,
+}
+
+impl Memory {
+    /// `hints`: whether keys can be asked for before their time.
+    pub(crate) fn new(hints: bool) -> Self {
+        let unknown = if hints { UnknownKeys::asking() } else { UnknownKeys::default() };
+        Self { unknown: RefCell::new(unknown), ..Self::default() }
+    }
+
+    /// Forgets who was verified: keys may have changed.
+    pub(crate) fn forget_verified(&self) {
+        self.verified.borrow_mut().clear();
+    }
+}
+
 /// Finds out who calls, by one of `ways`: the credentials that are there decide which, and are then the only
 /// thing that counts. A bad token is refused also where nobody need be proved.
 ///
 /// On a route that asks for no proof at all, credentials are the destination's and not looked at.
 ///
-/// `now` is in Unix seconds; `verified` remembers tokens that passed.
+/// `now` is in Unix seconds; `memory` holds tokens that passed and keys that are asked for.
 ///
 /// # Errors
 /// The refusal, with the challenges of the route's ways.
@@ -66,40 +109,34 @@ pub(crate) fn authenticate(
     headers: &Fields,
     query: Option<&str>,
     now: i64,
-    verified: &RefCell<VerifiedTokens>,
+    memory: &Memory,
 ) -> Result<Outcome, Rejection> {
-    decide(ways, headers, query, now, verified).map_err(|flaw| challenge::refuse(ways, flaw))
+    decide(ways, headers, query, now, memory).map_err(|flaw| challenge::refuse(ways, flaw))
 }
 
-fn decide(
-    ways: &[Way],
-    headers: &Fields,
-    query: Option<&str>,
-    now: i64,
-    verified: &RefCell<VerifiedTokens>,
-) -> Result<Outcome, Flaw> {
+fn decide(ways: &[Way], headers: &Fields, query: Option<&str>, now: i64, memory: &Memory) -> Result<Outcome, Flaw> {
     if ways.iter().all(|way| matches!(way, Way::None)) {
         return Ok(Outcome::Proved(Principal::anonymous()));
     }
-    let signatures = ways.iter().any(|way| matches!(way, Way::Iam));
-    match presented::read(headers, query, signatures)? {
+    match presented::read(ways, headers, query)? {
         Presented::Nothing if ways.iter().any(|way| matches!(way, Way::None)) => {
             Ok(Outcome::Proved(Principal::anonymous()))
         }
         Presented::Nothing => Err(Flaw::Missing),
-        Presented::Bearer(token) => by_token(ways, token, now, verified).map(Outcome::Proved),
+        Presented::Token { text, at } => by_token(ways, text, &at, now, memory).map(Outcome::Proved),
         Presented::Basic(base64) => basic::ask(ways, base64).map(Outcome::Ask),
-        Presented::Signed if signatures => Ok(Outcome::Proved(Principal::iam())),
+        Presented::Signed if ways.iter().any(|way| matches!(way, Way::Iam)) => Ok(Outcome::Proved(Principal::iam())),
         Presented::Signed => Err(Flaw::NotAccepted),
     }
 }
 
 /// The token names its issuer, and that issuer alone verifies it: trying others would let one issuer's token
 /// pass for another's.
-fn by_token(ways: &[Way], text: &str, now: i64, verified: &RefCell<VerifiedTokens>) -> Result<Principal, Flaw> {
+fn by_token(ways: &[Way], text: &str, at: &Places<'_>, now: i64, memory: &Memory) -> Result<Principal, Flaw> {
     let issuers = || {
         ways.iter().filter_map(|way| match way {
-            Way::Jwt(issuer) => Some(issuer),
+            // An issuer whose tokens come in a cookie does not take one from elsewhere.
+            Way::Jwt(issuer) => at.contains(&issuer.place()).then_some(issuer),
             Way::None | Way::Iam | Way::Basic(_) => None,
         })
     };
@@ -110,13 +147,23 @@ fn by_token(ways: &[Way], text: &str, now: i64, verified: &RefCell<VerifiedToken
     if issuers().all(|issuer| !issuer.has_keys()) {
         return Err(Flaw::NoKeys);
     }
-    if let Some(known) = verified.borrow().find(text, issuers(), now) {
+    if let Some(known) = memory.verified.borrow().find(text, issuers(), now) {
         return known;
     }
     let token = Token::parse(text)?;
     let iss = token.issuer().ok_or(Flaw::UnknownIssuer)?;
     let issuer = issuers().find(|issuer| issuer.is_named(iss)).ok_or(Flaw::UnknownIssuer)?;
-    let (principal, lifetime) = issuer.verify(token, now)?;
-    verified.borrow_mut().keep(text, issuer, lifetime, &principal);
+    let verified = issuer.verify(&token, now).map_err(|flaw| {
+        // A key that came after ours were fetched is nobody's fault: while one may be on its way, nothing is called
+        // invalid that no key of ours is named for. A token without a name stands for itself.
+        let kid = token.kid.as_deref();
+        let unproved = matches!(flaw, Flaw::UnknownKey | Flaw::Signature | Flaw::Algorithm) && !issuer.has_named(kid);
+        let awaited = unproved
+            && issuer.is_published()
+            && memory.unknown.borrow_mut().is_awaited(issuer.via(), kid.unwrap_or(text), now);
+        if awaited { Flaw::KeyAwaited } else { flaw }
+    });
+    let (principal, lifetime) = verified?;
+    memory.verified.borrow_mut().keep(text, issuer, lifetime, &principal);
     Ok(principal)
 }

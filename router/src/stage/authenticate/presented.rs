@@ -1,16 +1,20 @@
-//! What a request presents: the one reading of `Authorization` and of a presigned query, or none at all.
+//! What a request presents: the one reading of `Authorization`, of a presigned query and of the places that issuers have
+//! for their tokens, or none at all.
 //!
-//! A header with two readings is refused here, before anything is looked up.
+//! What has two readings is refused here, before anything is looked up.
 
-use super::{Flaw, iam};
+use smallvec::SmallVec;
+
+use super::{Flaw, Way, iam};
 use crate::http1::{Fields, text};
+use crate::place::{Ambiguous, TokenPlace};
 
 /// The credentials of a request, in their one reading.
 pub(super) enum Presented<'r> {
     /// There are none.
     Nothing,
-    /// A bearer token (RFC 6750 §2.1; never one in the query or the body).
-    Bearer(&'r str),
+    /// A token: in `Authorization` (RFC 6750 §2.1), or where an issuer of the route has its own. Never one in the body.
+    Token { text: &'r str, at: Places<'r> },
     /// Base64 of user and password (RFC 7617).
     Basic(&'r str),
     /// A well-formed AWS signature, in the header or in the query. Whether it is right is the destination's
@@ -18,8 +22,53 @@ pub(super) enum Presented<'r> {
     Signed,
 }
 
-/// Reads what is presented. `query` is looked at only when `signatures` are of use.
-pub(super) fn read<'r>(headers: &'r Fields, query: Option<&str>, signatures: bool) -> Result<Presented<'r>, Flaw> {
+/// Where the same token stands; `None` is `Authorization`. Only issuers that have their tokens there verify it.
+pub(super) type Places<'r> = SmallVec<[Option<&'r TokenPlace>; 2]>;
+
+/// Reads what is presented, wherever one of `ways` looks.
+pub(super) fn read<'r>(ways: &'r [Way], headers: &'r Fields, query: Option<&'r str>) -> Result<Presented<'r>, Flaw> {
+    let mut found = None;
+    for place in ways.iter().filter_map(Way::place) {
+        let text = place.find(headers, query).map_err(|ambiguous| match ambiguous {
+            Ambiguous::Twice => Flaw::Several,
+            Ambiguous::Spelling => Flaw::Malformed,
+        })?;
+        if let Some(text) = text {
+            check_token(text)?;
+            found = Some(together(found, text, Some(place))?);
+        }
+    }
+    // Where no way looks at it, what stands in Authorization is between the client and the destination.
+    let standard = match ways.iter().any(Way::uses_authorization) {
+        true => read_standard(headers, query, ways.iter().any(|way| matches!(way, Way::Iam)))?,
+        false => Presented::Nothing,
+    };
+    match (standard, found) {
+        (standard, None) => Ok(standard),
+        (Presented::Nothing, Some(found)) => Ok(found),
+        (Presented::Token { text, .. }, found) => together(found, text, None),
+        (Presented::Basic(_) | Presented::Signed, Some(_)) => Err(Flaw::Several),
+    }
+}
+
+/// One token in two places is one token; two tokens are two callers.
+fn together<'r>(
+    before: Option<Presented<'r>>,
+    text: &'r str,
+    place: Option<&'r TokenPlace>,
+) -> Result<Presented<'r>, Flaw> {
+    match before {
+        None => Ok(Presented::Token { text, at: SmallVec::from_slice(&[place]) }),
+        Some(Presented::Token { text: known, mut at }) if known == text => {
+            at.push(place);
+            Ok(Presented::Token { text, at })
+        }
+        Some(_) => Err(Flaw::Several),
+    }
+}
+
+/// `Authorization`, and the query when `signatures` are of use.
+fn read_standard<'r>(headers: &'r Fields, query: Option<&str>, signatures: bool) -> Result<Presented<'r>, Flaw> {
     let mut values = headers.all("authorization");
     let value = values.next();
     if values.next().is_some() {
@@ -38,10 +87,8 @@ pub(super) fn read<'r>(headers: &'r Fields, query: Option<&str>, signatures: boo
 fn read_header(value: &str) -> Result<Presented<'_>, Flaw> {
     let (scheme, credentials) = value.split_once(' ').ok_or(Flaw::Malformed)?;
     if scheme.eq_ignore_ascii_case("bearer") {
-        if credentials.len() > TOKEN_MAX {
-            return Err(Flaw::TokenTooLong);
-        }
-        is_token68(credentials).then_some(Presented::Bearer(credentials)).ok_or(Flaw::Malformed)
+        check_token(credentials)?;
+        Ok(Presented::Token { text: credentials, at: SmallVec::from_slice(&[None]) })
     } else if scheme.eq_ignore_ascii_case("basic") {
         if credentials.len() > BASIC_MAX {
             return Err(Flaw::BasicTooLong);
@@ -52,6 +99,13 @@ fn read_header(value: &str) -> Result<Presented<'_>, Flaw> {
     } else {
         Err(Flaw::NotAccepted)
     }
+}
+
+fn check_token(text: &str) -> Result<(), Flaw> {
+    if text.len() > TOKEN_MAX {
+        return Err(Flaw::TokenTooLong);
+    }
+    is_token68(text).then_some(()).ok_or(Flaw::Malformed)
 }
 
 /// RFC 9110 §11.2: one word, so neither a second space nor a comma-joined second credential fits.

@@ -19,6 +19,8 @@ pub(super) struct Token<'r> {
     pub(super) signature: &'r str,
     /// What the header says; a key must agree.
     pub(super) algorithm: Algorithm,
+    /// What it says that it is; the issuer must agree.
+    pub(super) typ: Option<String>,
     /// The key that is asked for.
     pub(super) kid: Option<String>,
     /// The payload.
@@ -39,9 +41,9 @@ impl<'r> Token<'r> {
             return Err(Flaw::TokenParts);
         }
         let signed = &text[..header.len() + 1 + payload.len()];
-        let (algorithm, kid) = read_header(&part(header)?)?;
+        let Header { algorithm, typ, kid } = read_header(&part(header)?)?;
         let claims = part(payload)?;
-        Ok(Self { signed, signature, algorithm, kid, claims })
+        Ok(Self { signed, signature, algorithm, typ, kid, claims })
     }
 
     /// What it says of its issuer. Chooses whose keys verify it, and proves nothing.
@@ -56,8 +58,14 @@ fn part(text: &str) -> Result<Map<String, Value>, Flaw> {
     json::object(&bytes).ok_or(Flaw::TokenJson)
 }
 
+struct Header {
+    algorithm: Algorithm,
+    typ: Option<String>,
+    kid: Option<String>,
+}
+
 /// `jku`, `x5u`, `jwk` and `x5c` name or bring a key of the sender's choice: they are not looked at.
-fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>), Flaw> {
+fn read_header(header: &Map<String, Value>) -> Result<Header, Flaw> {
     if header.contains_key("crit") {
         // RFC 7515 §4.1.11: refuse what is not understood, and we understand no extension.
         return Err(Flaw::Critical);
@@ -69,16 +77,18 @@ fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>
     if header.contains_key("enc") || header.contains_key("zip") || !has_plain_content(header.get("cty")) {
         return Err(Flaw::NestedToken);
     }
-    if !is_jwt(header.get("typ")) {
-        return Err(Flaw::TokenType);
-    }
+    let typ = match header.get("typ") {
+        None => None,
+        Some(Value::String(typ)) => Some(typ.clone()),
+        Some(_) => return Err(Flaw::TokenType),
+    };
     let kid = match header.get("kid") {
         None => None,
         Some(Value::String(kid)) => Some(kid.clone()),
         Some(_) => return Err(Flaw::KeyIdType),
     };
     let algorithm = header.get("alg").and_then(Value::as_str).and_then(algorithm).ok_or(Flaw::Algorithm)?;
-    Ok((algorithm, kid))
+    Ok(Header { algorithm, typ, kid })
 }
 
 /// RFC 7519 §5.2: a content type of JWT is a token within the token.
@@ -90,19 +100,8 @@ fn has_plain_content(cty: Option<&Value>) -> bool {
     }
 }
 
-/// RFC 8725 §3.11: a token made for something else (`logout+jwt`, `secevent+jwt`) is no proof of a caller.
-fn is_jwt(typ: Option<&Value>) -> bool {
-    match typ {
-        None => true,
-        Some(Value::String(text)) => {
-            let text = without_application(text);
-            text.eq_ignore_ascii_case("JWT") || text.eq_ignore_ascii_case("at+jwt")
-        }
-        Some(_) => false,
-    }
-}
-
-fn without_application(media_type: &str) -> &str {
+/// A media type as RFC 7515 §4.1.9 lets it be written.
+pub(super) fn without_application(media_type: &str) -> &str {
     const PREFIX: &str = "application/";
     match media_type.get(..PREFIX.len()) {
         Some(start) if start.eq_ignore_ascii_case(PREFIX) => &media_type[PREFIX.len()..],

@@ -1,18 +1,22 @@
 //! Tokens that were verified a moment ago: the same bytes need not be verified again until they expire.
 //!
 //! A core has one of its own. An entry belongs to the issuer it was verified by, in the form that was compiled then:
-//! when keys change there is another issuer, and the entry is worth nothing. Times are looked at on every use. Must
-//! never hold what was not verified.
+//! when keys change there is another issuer, and the entry is worth nothing. Times are looked at on every use. A token is
+//! known by a digest of all of it, under a key that no other core and no other process has: so none lies in memory that
+//! could be sent again. Must never hold what was not verified.
 
 use std::sync::Arc;
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
+use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use super::jwt::{Issuer, Lifetime};
 use super::{Flaw, Principal};
 
-/// The most bytes that entries may take on one core, tokens and claims together.
+/// The most bytes that entries may take on one core, claims above all.
 const BYTES: u64 = 8 * 1024 * 1024;
 /// Tokens longer than this are verified each time.
 const TOKEN: usize = 4 * 1024;
@@ -20,10 +24,17 @@ const TOKEN: usize = 4 * 1024;
 const ENTRY: usize = 512;
 
 /// Verified tokens of one core.
-pub(crate) struct VerifiedTokens(Cache<Box<str>, Entry, Weight, foldhash::quality::RandomState>);
+pub(crate) struct VerifiedTokens {
+    known: Cache<Digest, Entry, Weight, foldhash::quality::RandomState>,
+    /// `None` without randomness: then nothing is remembered.
+    key: Option<Hmac<Sha256>>,
+}
+
+type Digest = [u8; 32];
 
 #[derive(Clone)]
 struct Entry {
+    length: usize,
     issuer: Arc<Issuer>,
     lifetime: Lifetime,
     principal: Principal,
@@ -32,9 +43,9 @@ struct Entry {
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<Box<str>, Entry> for Weight {
-    fn weight(&self, token: &Box<str>, _: &Entry) -> u64 {
-        (3 * token.len() + ENTRY) as u64
+impl Weighter<Digest, Entry> for Weight {
+    fn weight(&self, _: &Digest, entry: &Entry) -> u64 {
+        (3 * entry.length + ENTRY) as u64
     }
 }
 
@@ -42,8 +53,14 @@ impl Default for VerifiedTokens {
     fn default() -> Self {
         // The seed of the hash is random, so that nobody can choose tokens that fall together.
         let hash = foldhash::quality::RandomState::default();
-        Self(Cache::with(4_096, BYTES, Weight, hash, Default::default()))
+        Self { known: Cache::with(4_096, BYTES, Weight, hash, Default::default()), key: key() }
     }
+}
+
+fn key() -> Option<Hmac<Sha256>> {
+    let mut key = Zeroizing::new([0; 32]);
+    rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut *key).ok()?;
+    Hmac::new_from_slice(&*key).ok()
 }
 
 impl VerifiedTokens {
@@ -57,7 +74,7 @@ impl VerifiedTokens {
         mut issuers: impl Iterator<Item = &'i Arc<Issuer>>,
         now: i64,
     ) -> Option<Result<Principal, Flaw>> {
-        let entry = self.0.get(token)?;
+        let entry = self.known.get(&self.digest(token)?)?;
         issuers.any(|issuer| Arc::ptr_eq(issuer, &entry.issuer)).then(|| {
             entry.lifetime.check(now)?;
             Ok(entry.principal.clone())
@@ -66,14 +83,22 @@ impl VerifiedTokens {
 
     /// Remembers a token that was verified.
     pub(super) fn keep(&mut self, token: &str, issuer: &Arc<Issuer>, lifetime: Lifetime, principal: &Principal) {
-        if token.len() <= TOKEN {
-            let entry = Entry { issuer: Arc::clone(issuer), lifetime, principal: principal.clone() };
-            self.0.insert(token.into(), entry);
+        if let Some(digest) = self.digest(token) {
+            let entry =
+                Entry { length: token.len(), issuer: Arc::clone(issuer), lifetime, principal: principal.clone() };
+            self.known.insert(digest, entry);
         }
     }
 
     /// Forgets everything: keys may have changed.
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.known.clear();
+    }
+
+    /// `None` for a token that is not remembered.
+    fn digest(&self, token: &str) -> Option<Digest> {
+        let mut mac = self.key.clone().filter(|_| token.len() <= TOKEN)?;
+        mac.update(token.as_bytes());
+        Some(mac.finalize().into_bytes().into())
     }
 }

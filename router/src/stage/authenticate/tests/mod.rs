@@ -118,6 +118,11 @@ fn issuer(keys: &[Jwk]) -> Way {
     Way::Jwt(Arc::new(Issuer::compile(&document(&json!({}), keys), &secrets()).unwrap()))
 }
 
+/// A token that stands in `Authorization`.
+fn header_alone() -> Places<'static> {
+    Places::from_slice(&[None])
+}
+
 /// One issuer with a named key of every public type.
 fn corp() -> &'static [Way] {
     static CORP: OnceLock<Vec<Way>> = OnceLock::new();
@@ -161,9 +166,9 @@ fn authorization(value: &str) -> Fields {
 fn present(ways: &[Way], token: &str) -> Result<Principal, Flaw> {
     let value = format!("Bearer {token}");
     if HeaderValue::from_str(&value).is_err() {
-        return by_token(ways, token, NOW, &RefCell::default());
+        return by_token(ways, token, &header_alone(), NOW, &Memory::default());
     }
-    match decide(ways, &authorization(&value), None, NOW, &RefCell::default())? {
+    match decide(ways, &authorization(&value), None, NOW, &Memory::default())? {
         Outcome::Proved(principal) => Ok(principal),
         Outcome::Ask(_) => panic!("a token is no password"),
     }

@@ -34,7 +34,7 @@ fn keyless() -> Way {
 
 /// What comes of a request, in one word.
 fn outcome(ways: &[Way], headers: &Fields, query: Option<&str>) -> String {
-    match decide(ways, headers, query, NOW, &RefCell::default()) {
+    match decide(ways, headers, query, NOW, &Memory::default()) {
         Ok(Outcome::Proved(principal)) => principal.via().to_owned(),
         Ok(Outcome::Ask(_)) => "ask".to_owned(),
         Err(flaw) => format!("{flaw:?}"),
