@@ -14,6 +14,7 @@ mod grpc;
 mod hostile_answers;
 mod http2;
 mod identity;
+mod identity_headers;
 mod jwks;
 mod limits;
 mod listeners;
