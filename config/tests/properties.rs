@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use postern_config::Boundary;
 use postern_config::check::{admit, recheck};
 use postern_config::document::{
-    AnyOf, Authenticator, Authorization, BodyPolicy, PathHandling, PolicySet, Registration, Rewrite, RouteId,
+    AnyOf, Authenticator, Authorization, BodyPolicy, Mode, PathHandling, PolicySet, Registration, Rewrite, RouteId,
     RouteMatch, RouteTimeouts, Target,
 };
 use postern_config::route::Route;
@@ -43,7 +43,7 @@ fn ways() -> impl Strategy<Value = AnyOf> {
     let other = prop::collection::vec(of(&["jwt:corp", "jwt:other"]), 1..3).boxed();
     let odd =
         prop::collection::vec(of(&["none", "iam", "jwt:corp", "jwt:other", "basic:ops", "jwt:nobody"]), 0..3).boxed();
-    prop_oneof![fine, other, odd].prop_map(|any_of| AnyOf { any_of })
+    prop_oneof![fine, other, odd].prop_map(|any_of| AnyOf { any_of, mode: Mode::Enforce })
 }
 
 fn periods() -> impl Strategy<Value = Option<Period>> {
@@ -65,7 +65,7 @@ fn policies() -> impl Strategy<Value = PolicySet> {
         .prop_map(|(authentication, scopes, headers, (connect, first_byte, idle, total), max, more)| PolicySet {
             authentication,
             authorization: scopes
-                .map(|scopes| Authorization { scopes: scopes.into_iter().map(str::to_owned).collect() }),
+                .map(|scopes| Authorization { scopes: scopes.into_iter().map(str::to_owned).collect(), ..Authorization::default() }),
             identity_headers: headers
                 .map(|headers| headers.into_iter().map(|name| (name, "sub".to_owned())).collect::<IndexMap<_, _>>()),
             timeouts: RouteTimeouts { connect, first_byte, idle, total },

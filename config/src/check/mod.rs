@@ -11,9 +11,11 @@ mod identity;
 mod keys;
 mod layers;
 mod matching;
+mod rights;
 mod rules;
 mod targets;
 
 pub use admit::{Refusal, admit, recheck};
 pub use boundary::Boundary;
 pub use keys::{algorithms_of, key_problems};
+pub use rights::{Demand, Layer};

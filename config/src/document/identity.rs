@@ -46,6 +46,9 @@ pub struct JwtIssuer {
     /// Algorithms that are accepted; those that the keys are for when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub algorithms: Vec<Algorithm>,
+    /// Where roles stand in a token, with dots between the steps: a text or a list of texts; `roles` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles_claim: Option<String>,
 }
 
 const DEFAULT_LEEWAY: Period = Period::from_millis(60_000);
@@ -174,6 +177,9 @@ pub struct BasicUser {
     /// Scopes that this user has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
+    /// Roles that this user has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
 }
 
 impl fmt::Debug for BasicUser {
