@@ -21,6 +21,11 @@ impl Fault {
         Self { offset: None, message: message.into(), hint: Some(hint.into()) }
     }
 
+    /// The same, at an offset in bytes.
+    pub(super) fn at(offset: usize, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { offset: Some(offset), ..Self::new(message, hint) }
+    }
+
     /// The problem of the field that holds `text`.
     pub(super) fn problem(self, at: &str, text: &str) -> Problem {
         let place = self.offset.map(|offset| place(text, offset)).unwrap_or_default();

@@ -4,6 +4,7 @@
 //! which layer a text belongs to, nor a request: decisions are made in the router.
 
 mod fault;
+mod nesting;
 mod uses;
 mod vocabulary;
 
@@ -31,6 +32,7 @@ fn permits(set: &PolicySet) -> bool {
 /// # Errors
 /// Everything in it that is not Cedar, or not a policy of its own.
 fn parse(text: &str) -> Result<PolicySet, Vec<Fault>> {
+    nesting::check(text).map_err(|fault| vec![fault])?;
     let set: PolicySet = text.parse().map_err(|errors: cedar_policy::ParseErrors| fault::of_parsing(text, &errors))?;
     let templates: Vec<Fault> = set.templates().map(|template| fault::of_template(&template.to_string())).collect();
     if templates.is_empty() { Ok(set) } else { Err(templates) }

@@ -92,13 +92,20 @@ fn texts_end_at_their_bounds_however_they_nest() {
     assert_eq!(problems(&one.repeat(limits::CEDAR_STATEMENTS), None), [""; 0]);
     assert!(problems(&one.repeat(limits::CEDAR_STATEMENTS + 1), None)[0].contains("more than 64"));
     assert!(problems(&format!("{one}//{}", "x".repeat(limits::CEDAR_BYTES)), None)[0].contains("more than 16384"));
-    for (open, close) in [("(", ")"), ("!", ""), ("-", ""), ("[", "]"), ("if true then true else ", ""), ("true && ", "")] {
+    for (open, close) in [("(", ")"), ("!", ""), ("-", ""), ("[", "]"), ("{a: ", "}"), ("true.contains(", ")"), ("1 + ", ""), ("if true then true else ", ""), ("true && ", "")] {
         let depth = (limits::CEDAR_BYTES - 100) / (open.len() + close.len());
         let text = format!("permit(principal, action, resource) when {{ {}true{} }};", open.repeat(depth), close.repeat(depth));
         problems(&text, None);
     }
     let chain = format!("permit(principal, action, resource) when {{ context{} }};", ".a".repeat(8_000));
-    assert!(!problems(&chain, None).is_empty());
+    assert!(problems(&chain, None)[0].contains("has more than 1024 words and signs"));
+    let nested = |depth: usize| {
+        // Brackets in strings and comments are no brackets.
+        let quoted = "principal.name == \"(((((\\\"(((((((((((((((((((((((((((((((((((((((((\" //((((((((((((((((((((((((((((((((((\n";
+        format!("permit(principal, action, resource) when {{ {}{quoted}{} }};", "(".repeat(depth), ")".repeat(depth))
+    };
+    assert_eq!(problems(&nested(31), None), [""; 0]);
+    assert!(problems(&nested(32), None)[0].contains("nests more than 32 brackets"));
 }
 
 #[test]
