@@ -64,8 +64,10 @@ fn policies() -> impl Strategy<Value = PolicySet> {
     )
         .prop_map(|(authentication, scopes, headers, (connect, first_byte, idle, total), max, more)| PolicySet {
             authentication,
-            authorization: scopes
-                .map(|scopes| Authorization { scopes: scopes.into_iter().map(str::to_owned).collect(), ..Authorization::default() }),
+            authorization: scopes.map(|scopes| Authorization {
+                scopes: scopes.into_iter().map(str::to_owned).collect(),
+                ..Authorization::default()
+            }),
             identity_headers: headers
                 .map(|headers| headers.into_iter().map(|name| (name, "sub".to_owned())).collect::<IndexMap<_, _>>()),
             timeouts: RouteTimeouts { connect, first_byte, idle, total },

@@ -45,6 +45,9 @@ pub(crate) enum Reason {
     TokenInvalid,
     TokenExpired,
     ScopeMissing,
+    RoleMissing,
+    AddressDenied,
+    PolicyDenied,
     KeysMissing,
     PasswordChecksBusy,
     // The router's own state.
@@ -135,6 +138,9 @@ rows! {
     TokenInvalid "token_invalid" 401 Client "the token is not valid";
     TokenExpired "token_expired" 401 Client "the token has expired";
     ScopeMissing "scope_missing" 403 Client "the caller lacks a required scope";
+    RoleMissing "role_missing" 403 Client "the caller lacks a required role";
+    AddressDenied "address_denied" 403 Client "this route is not open to the client's address";
+    PolicyDenied "policy_denied" 403 Client "a policy does not let the caller do this";
     KeysMissing "keys_missing" 503 Configuration "tokens cannot be verified at the moment";
     PasswordChecksBusy "password_checks_busy" 503 Router "too many passwords are being verified";
     NotReady "not_ready" 503 Router "the router has no configuration yet";

@@ -43,7 +43,10 @@ pub(super) fn of_parsing(text: &str, errors: &ParseErrors) -> Vec<Fault> {
 }
 
 pub(super) fn of_template(text: &str) -> Fault {
-    Fault::new(format!("{} is a template", shown(text)), "write the principal or resource out instead of ?principal or ?resource")
+    Fault::new(
+        format!("{} is a template", shown(text)),
+        "write the principal or resource out instead of ?principal or ?resource",
+    )
 }
 
 /// Errors, and warnings as well: a policy that can never apply is a slip, and one that looks like another a trap.
@@ -66,7 +69,8 @@ fn of(text: &str, error: &dyn Diagnostic) -> Fault {
     let found = span.and_then(|label| text.get(label.offset()..label.offset() + label.len()));
     let said = error.to_string();
     // Which statement it is, is said by the line; the name is one that Cedar gave.
-    let said = said.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")).map_or(&*said, |(_, rest)| rest);
+    let said =
+        said.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")).map_or(&*said, |(_, rest)| rest);
     let said = shown(said);
     let message = match found.filter(|found| !found.is_empty()) {
         Some(found) => format!("{}, at {}", &said[1..said.len() - 1], shown(found)),

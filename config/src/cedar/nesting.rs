@@ -34,7 +34,11 @@ pub(super) fn check(text: &str) -> Result<(), Fault> {
         }
         in_word = is_word(*byte);
         if depth > BRACKETS {
-            return Err(Fault::at(at, format!("nests more than {BRACKETS} brackets"), "split it into several policies"));
+            return Err(Fault::at(
+                at,
+                format!("nests more than {BRACKETS} brackets"),
+                "split it into several policies",
+            ));
         }
         if tokens > TOKENS {
             let message = format!("has more than {TOKENS} words and signs in one policy");

@@ -48,13 +48,22 @@ fn every_word_of_the_schema_may_be_used() {
 fn a_slip_is_told_with_its_line_its_column_and_what_stands_there() {
     for (text, expected) in [
         ("permit(principal, action, resource)\n  when { principal.nam == \"x\" };", "line 2, column 10: "),
-        ("permit(principal, action, resource)\n  when { principal.nam == \"x\" };", "at \"principal.nam\" (did you mean `name`?)"),
+        (
+            "permit(principal, action, resource)\n  when { principal.nam == \"x\" };",
+            "at \"principal.nam\" (did you mean `name`?)",
+        ),
         ("permit(principal, action, resource) when { principal.name == 7 };", "line 1, column 44: "),
-        ("permit(principal, action, resource) when { principal.claims.tenant == \"x\" };", "/cedar: line 1, column 44: "),
+        (
+            "permit(principal, action, resource) when { principal.claims.tenant == \"x\" };",
+            "/cedar: line 1, column 44: ",
+        ),
         ("permit(principal, action, resource) when { context.vars.tenent == \"x\" };", "column 44: "),
         ("permit(principal, action == Action::\"GTE\", resource);", "did you mean"),
         ("permit(principal, action resource);", "line 1, column 26: "),
-        ("permit(principal in Group::\"admin\", action, resource);", "there is no group \"admin\" (did you mean \"admins\"?)"),
+        (
+            "permit(principal in Group::\"admin\", action, resource);",
+            "there is no group \"admin\" (did you mean \"admins\"?)",
+        ),
         ("permit(principal == Caller::\"alice\", action, resource);", "\"alice\" is no caller"),
         ("permit(principal == ?principal, action, resource);", "is a template"),
         ("", "holds no policy"),
@@ -92,9 +101,23 @@ fn texts_end_at_their_bounds_however_they_nest() {
     assert_eq!(problems(&one.repeat(limits::CEDAR_STATEMENTS), None), [""; 0]);
     assert!(problems(&one.repeat(limits::CEDAR_STATEMENTS + 1), None)[0].contains("more than 64"));
     assert!(problems(&format!("{one}//{}", "x".repeat(limits::CEDAR_BYTES)), None)[0].contains("more than 16384"));
-    for (open, close) in [("(", ")"), ("!", ""), ("-", ""), ("[", "]"), ("{a: ", "}"), ("true.contains(", ")"), ("1 + ", ""), ("if true then true else ", ""), ("true && ", "")] {
+    for (open, close) in [
+        ("(", ")"),
+        ("!", ""),
+        ("-", ""),
+        ("[", "]"),
+        ("{a: ", "}"),
+        ("true.contains(", ")"),
+        ("1 + ", ""),
+        ("if true then true else ", ""),
+        ("true && ", ""),
+    ] {
         let depth = (limits::CEDAR_BYTES - 100) / (open.len() + close.len());
-        let text = format!("permit(principal, action, resource) when {{ {}true{} }};", open.repeat(depth), close.repeat(depth));
+        let text = format!(
+            "permit(principal, action, resource) when {{ {}true{} }};",
+            open.repeat(depth),
+            close.repeat(depth)
+        );
         problems(&text, None);
     }
     let chain = format!("permit(principal, action, resource) when {{ context{} }};", ".a".repeat(8_000));

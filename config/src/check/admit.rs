@@ -164,20 +164,17 @@ fn check_policies(
             ways.iter().filter(|way| !required.any_of.contains(way)).map(ToString::to_string).collect();
         if !weaker.is_empty() {
             let weaker = weaker.join(" or ");
-            refuse(format!(
-                "the boundary demands {} below {}, so {weaker} cannot be enough",
-                demanded(),
-                rule.prefix
-            ));
+            refuse(format!("the boundary demands {} below {}, so {weaker} cannot be enough", demanded(), rule.prefix));
         }
         if !insists {
             refuse(format!("the boundary demands {} below {}, so its mode must be enforce", demanded(), rule.prefix));
         }
     }
-    let unproved = !insists
-        || ways.is_empty()
-        || ways.iter().any(|way| matches!(way, Authenticator::None | Authenticator::Iam));
-    for (field, demands) in [("scopes", Authorization::names_scopes as fn(&_) -> _), ("roles", Authorization::names_roles)] {
+    let unproved =
+        !insists || ways.is_empty() || ways.iter().any(|way| matches!(way, Authenticator::None | Authenticator::Iam));
+    for (field, demands) in
+        [("scopes", Authorization::names_scopes as fn(&_) -> _), ("roles", Authorization::names_roles)]
+    {
         let demanded = boundary.demands(registration);
         let mut demanded = demanded.iter().filter(|demand| demand.authorization.mode == Mode::Enforce);
         if unproved && demanded.any(|demand| demands(demand.authorization)) {

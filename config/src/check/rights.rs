@@ -153,10 +153,9 @@ pub(super) fn check_demand(
         permits |= words.check(problems, &format!("{at}/cedar"), text, variables).unwrap_or(true);
     }
     if !permits {
-        problems.push(
-            Problem::new(at, ProblemKind::Invalid, "permits nothing, so nobody could pass")
-                .hint("Cedar refuses what no permit names; for all but the forbidden add: permit(principal, action, resource);"),
-        );
+        problems.push(Problem::new(at, ProblemKind::Invalid, "permits nothing, so nobody could pass").hint(
+            "Cedar refuses what no permit names; for all but the forbidden add: permit(principal, action, resource);",
+        ));
     }
 }
 
@@ -165,12 +164,8 @@ fn check_words(problems: &mut Vec<Problem>, at: &str, words: &[String], what: &s
     for (index, word) in words.iter().enumerate() {
         if word.is_empty() || word.len() > 256 || !word.bytes().all(&fits) {
             problems.push(
-                Problem::new(
-                    format!("{at}/{index}"),
-                    ProblemKind::Invalid,
-                    format!("{} is no {what}", shown(word)),
-                )
-                .hint("one word without spaces, quotes and backslashes, as in orders.read"),
+                Problem::new(format!("{at}/{index}"), ProblemKind::Invalid, format!("{} is no {what}", shown(word)))
+                    .hint("one word without spaces, quotes and backslashes, as in orders.read"),
             );
         }
     }

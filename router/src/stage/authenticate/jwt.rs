@@ -10,6 +10,7 @@ use super::Flaw;
 use super::keys::Key;
 use super::token::Token;
 use crate::principal::Principal;
+use crate::snapshot::ClaimPath;
 
 /// An issuer of tokens, with its keys.
 pub(crate) struct Issuer {
@@ -18,6 +19,7 @@ pub(crate) struct Issuer {
     issuer: Box<str>,
     audiences: Box<[Box<str>]>,
     leeway: f64,
+    roles: ClaimPath,
     keys: Box<[Key]>,
     notes: Vec<String>,
 }
@@ -58,6 +60,7 @@ impl Issuer {
             issuer: document.issuer.as_str().into(),
             audiences: document.audiences.iter().map(|one| one.as_str().into()).collect(),
             leeway: document.leeway.duration().as_secs_f64(),
+            roles: ClaimPath(document.roles_claim.as_deref().unwrap_or("roles").split('.').map(Into::into).collect()),
             keys: keys.into(),
             notes,
         })
@@ -96,7 +99,8 @@ impl Issuer {
         lifetime.check(now)?;
         let scopes = scopes(&claims)?;
         let subject = subject(claims.get("sub"))?.to_owned();
-        Ok((Principal::of_token(&subject, Arc::clone(&self.via), scopes, Value::Object(claims)), lifetime))
+        let principal = Principal::of_token(&subject, Arc::clone(&self.via), scopes, Value::Object(claims));
+        Ok((principal.with_roles_at(&self.roles), lifetime))
     }
 
     fn check_signature(&self, token: &Token<'_>) -> Result<(), Flaw> {
