@@ -216,8 +216,11 @@ fn seconds(micros: u64) -> f64 {
     micros as f64 / 1e6
 }
 
+/// Owner, answers by class of status, microseconds, requests that would have been refused.
+type Totals = (Arc<str>, [u64; 5], u64, u64);
+
 fn routes(out: &mut String, metrics: &Metrics) {
-    let mut totals: BTreeMap<Arc<str>, (Arc<str>, [u64; 5], u64, u64)> = BTreeMap::new();
+    let mut totals: BTreeMap<Arc<str>, Totals> = BTreeMap::new();
     for core in &metrics.cores {
         for (id, series) in core.series.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let total = totals.entry(Arc::clone(id)).or_insert_with(|| (Arc::clone(&series.owner), [0; 5], 0, 0));
