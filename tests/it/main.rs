@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod addresses;
+mod authorization;
 mod certificates;
 mod crowds;
 mod draining;
