@@ -326,7 +326,7 @@ fn a_type_error_is_told_with_line_and_column_and_the_last_good_form_stays() {
     });
     assert!(told.contains("/policies/authorization/cedar"), "{told}");
     assert!(told.contains("line 2, column 10: ") && told.contains("line 2, column 33: "), "{told}");
-    assert!(told.contains("did you mean `name`?"), "{told}");
+    assert!(told.contains("did you mean \\\"name\\\"?"), "{told}");
     assert_eq!((ask("carol"), ask("dave")), (200, 403));
 
     with("principal.name == \"dave\"");

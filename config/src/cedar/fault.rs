@@ -5,7 +5,7 @@
 use cedar_policy::{ParseErrors, ValidationResult};
 use miette::Diagnostic;
 
-use crate::problem::{Problem, ProblemKind, shown};
+use crate::problem::{Problem, ProblemKind, did_you_mean, shown};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +38,7 @@ impl Fault {
 }
 
 pub(super) fn of_parsing(text: &str, errors: &ParseErrors) -> Vec<Fault> {
-    let faults: Vec<Fault> = errors.iter().map(|error| of(text, error)).collect();
+    let faults: Vec<Fault> = errors.iter().map(|error| of(text, error, &[])).collect();
     once(faults)
 }
 
@@ -50,10 +50,13 @@ pub(super) fn of_template(text: &str) -> Fault {
 }
 
 /// Errors, and warnings as well: a policy that can never apply is a slip, and one that looks like another a trap.
-pub(super) fn of_checking(text: &str, result: &ValidationResult) -> Vec<Fault> {
-    let errors = result.validation_errors().map(|error| of(text, error));
-    let warnings = result.validation_warnings().map(|warning| of(text, warning));
-    once(errors.chain(warnings).collect())
+/// `words` are those that could have been meant.
+pub(super) fn of_checking(text: &str, result: &ValidationResult, words: &[&str]) -> Vec<Fault> {
+    let wrong: Vec<_> = result.validation_errors().map(|error| error.policy_id()).collect();
+    let errors = result.validation_errors().map(|error| of(text, error, words));
+    // What cannot apply because of an error is told by the error.
+    let warnings = result.validation_warnings().filter(|warning| !wrong.contains(&warning.policy_id()));
+    once(errors.chain(warnings.map(|warning| of(text, warning, words))).collect())
 }
 
 /// Every method is checked for itself, and a slip is one under all of them.
@@ -63,20 +66,39 @@ fn once(mut faults: Vec<Fault>) -> Vec<Fault> {
     faults
 }
 
-fn of(text: &str, error: &dyn Diagnostic) -> Fault {
+fn of(text: &str, error: &dyn Diagnostic, words: &[&str]) -> Fault {
     let span = error.labels().and_then(|mut labels| labels.next());
     let offset = span.as_ref().map(|label| label.offset());
     let found = span.and_then(|label| text.get(label.offset()..label.offset() + label.len()));
-    let said = error.to_string();
-    // Which statement it is, is said by the line; the name is one that Cedar gave.
-    let said =
-        said.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")).map_or(&*said, |(_, rest)| rest);
-    let said = shown(said);
+    let said = in_one_line(&error.to_string());
     let message = match found.filter(|found| !found.is_empty()) {
-        Some(found) => format!("{}, at {}", &said[1..said.len() - 1], shown(found)),
-        None => said[1..said.len() - 1].to_owned(),
+        Some(found) => format!("{said}, at {}", shown(found)),
+        None => said,
     };
-    Fault { offset, message, hint: error.help().map(|help| help.to_string().replace(char::is_control, " ")) }
+    let hint = error.help().map(|help| in_one_line(&help.to_string()));
+    let hint = match hint {
+        // Of several that are as near, Cedar names now this one and now that one: a condition would never stay the same.
+        Some(hint) if hint.starts_with("did you mean") => {
+            let word = last_word(found);
+            did_you_mean(word, words.iter().copied().filter(|known| *known != word))
+        }
+        hint => hint,
+    };
+    Fault { offset, message, hint }
+}
+
+/// The last name in what was found: `b` of `a.b` and of `Action::"b"`.
+fn last_word(found: Option<&str>) -> &str {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let found = found.unwrap_or_default().trim_end_matches(|c| !is_word(c));
+    found.rsplit(|c| !is_word(c)).next().unwrap_or_default()
+}
+
+/// Cedar's words without the name that it gave to the statement: which one it is, the line says.
+fn in_one_line(said: &str) -> String {
+    const LONGEST: usize = 400;
+    let said = said.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")).map_or(said, |(_, rest)| rest);
+    said.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn place(text: &str, offset: usize) -> String {

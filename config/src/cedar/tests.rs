@@ -50,7 +50,7 @@ fn a_slip_is_told_with_its_line_its_column_and_what_stands_there() {
         ("permit(principal, action, resource)\n  when { principal.nam == \"x\" };", "line 2, column 10: "),
         (
             "permit(principal, action, resource)\n  when { principal.nam == \"x\" };",
-            "at \"principal.nam\" (did you mean `name`?)",
+            "at \"principal.nam\" (did you mean \"name\"?)",
         ),
         ("permit(principal, action, resource) when { principal.name == 7 };", "line 1, column 44: "),
         (

@@ -13,6 +13,12 @@ use crate::limits;
 use crate::problem::{Problem, ProblemKind, did_you_mean, shown};
 use crate::value::Name;
 
+/// The names that stand in every schema.
+const WORDS: [&str; 24] = [
+    "Action", "Caller", "Group", "Route", "name", "via", "issuer", "scopes", "roles", "groups", "claims", "id",
+    "owner", "root", "method", "host", "path", "client", "now", "hour", "minute", "weekday", "vars", "has",
+];
+
 /// What policies may name: groups, claims, policies with a name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Vocabulary(Arc<Words>);
@@ -105,7 +111,10 @@ impl Words {
             Err(error) => return vec![Fault::new(format!("cannot be checked: {error}"), "rename what it names")],
         };
         let result = Validator::new(schema).validate(set, ValidationMode::Strict);
-        let mut faults = fault::of_checking(text, &result);
+        let claims = self.claims.iter().map(|claim| claim.name.as_str());
+        let known: Vec<&str> =
+            METHODS.into_iter().chain(WORDS).chain(claims).chain(variables.iter().map(|(name, _)| *name)).collect();
+        let mut faults = fault::of_checking(text, &result, &known);
         faults.extend(set.policies().flat_map(|policy| self.strangers(policy)));
         faults
     }

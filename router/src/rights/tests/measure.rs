@@ -52,5 +52,11 @@ fn a_decision_costs_what_its_policies_look_at() {
             criterion::BatchSize::SmallInput,
         );
     });
+    group.bench_function("a registration with policies of its own, checked and compiled", |bencher| {
+        bencher.iter(|| super::rights(&boundary, &cases[2].1).unwrap());
+    });
+    group.bench_function("a registration without, checked and compiled", |bencher| {
+        bencher.iter(|| super::rights(&boundary, &cases[0].1).unwrap());
+    });
     group.finish();
 }
