@@ -8,12 +8,11 @@ mod nesting;
 mod uses;
 mod vocabulary;
 
+#[cfg(test)]
+mod tests;
+
 pub use uses::Uses;
 pub(crate) use vocabulary::{Vocabulary, is_caller};
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests;
 
 use cedar_policy::{Effect, PolicySet};
 

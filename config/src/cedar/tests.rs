@@ -1,3 +1,5 @@
+//! What may be written in Cedar, and what is said of the rest.
+
 use serde_json::json;
 
 use super::*;
