@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy::{Policy, PolicySet, Schema, ValidationMode, Validator};
 
@@ -12,6 +12,9 @@ use crate::document::{Claim, ClaimType, Rights};
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, did_you_mean, shown};
 use crate::value::Name;
+
+/// Most texts that are remembered to hold.
+const HELD: usize = 10_000;
 
 /// The names that stand in every schema.
 const WORDS: [&str; 24] = [
@@ -29,13 +32,16 @@ struct Words {
     groups: BTreeSet<Name>,
     /// Whether each of the named policies permits something.
     named: HashMap<Name, bool>,
+    /// Texts of registrations that hold, with the variables they were checked under, and whether each permits something:
+    /// a check takes a millisecond, and many routes are made from one pattern.
+    held: Mutex<HashMap<(String, Vec<String>), bool>>,
 }
 
 impl Vocabulary {
     /// The words of a boundary; its policies are checked with them, and every problem is told.
     pub(crate) fn of(problems: &mut Vec<Problem>, rights: &Rights) -> Self {
         let groups = rights.groups.iter().map(|group| group.name.clone()).collect();
-        let mut words = Words { claims: rights.claims.clone(), groups, named: HashMap::new() };
+        let mut words = Words { claims: rights.claims.clone(), groups, ..Words::default() };
         for (index, policy) in rights.policies.iter().enumerate() {
             let at = format!("/authorization/policies/{index}/cedar");
             // A policy that does not hold is told of once, and not again wherever it is named.
@@ -64,7 +70,21 @@ impl Vocabulary {
         text: &str,
         variables: Option<&[&str]>,
     ) -> Option<bool> {
-        self.0.check(problems, at, text, variables)
+        // A layer of the boundary is checked once, and knows no variables.
+        let Some(names) = variables else { return self.0.check(problems, at, text, variables) };
+        let key = (text.to_owned(), names.iter().map(ToString::to_string).collect());
+        let held = || self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = held().get(&key).copied();
+        known.or_else(|| {
+            let permits = self.0.check(problems, at, text, variables)?;
+            let mut held = held();
+            // Registrations change for as long as a boundary lives.
+            if held.len() >= HELD {
+                held.clear();
+            }
+            held.insert(key, permits);
+            Some(permits)
+        })
     }
 }
 
