@@ -123,3 +123,31 @@ fn a_kept_caller_is_not_taken_for_one_of_another_generation() {
     }
     assert!(decide(text, &alice, &asked()).0);
 }
+
+#[test]
+fn the_deepest_policies_that_are_taken_are_decided_or_refuse() {
+    for (open, close, end) in [
+        ("true && ", "", "context.hour == 15"),
+        ("if context.hour != 15 then false else ", "", "context.hour == 15"),
+        ("(", ")", "context.hour == 15"),
+        ("1 + ", "", "1 > 1"),
+    ] {
+        let refused = |depth: usize| {
+            let text = format!("{}{end}{}", open.repeat(depth), close.repeat(depth));
+            let boundary = boundary(&json!({})).unwrap();
+            let own = json!({"cedar": format!("permit(principal, action, resource) when {{ {text} }};")});
+            rights(&boundary, &own).is_err()
+        };
+        // By halves: each check takes a while.
+        let (mut depth, mut over) = (16, 1_024);
+        while over - depth > 1 {
+            let middle = (depth + over) / 2;
+            *(if refused(middle) { &mut over } else { &mut depth }) = middle;
+        }
+        let text = format!("{}{end}{}", open.repeat(depth), close.repeat(depth));
+        // Cedar gives up where it finds the stack too short; what it must not do is end the process.
+        let (allowed, why) =
+            decide(&format!("permit(principal, action, resource) when {{ {text} }};"), &alice(), &asked());
+        assert!(allowed || why.contains("it failed"), "{open} {depth}: {why}");
+    }
+}
