@@ -9,8 +9,9 @@
 //! arguments except [`mod@file`], which is the only module that touches the disk.
 //!
 //! Layers, each may use those before it:
-//! `limits`, `problem` ← `value` ← `document` ← `parse`, `schema` ← `check` ← `merged`.
+//! `limits`, `problem` ← `value` ← `document` ← `parse`, `schema` ← `cedar` ← `check` ← `merged`.
 
+pub mod cedar;
 pub mod check;
 pub mod condition;
 pub mod document;

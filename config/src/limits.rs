@@ -35,6 +35,22 @@ pub const ISSUER_KEYS: usize = 100;
 /// Most users of one realm.
 pub const USERS: usize = 10_000;
 
+/// Most named policies of a boundary, and most groups.
+pub const POLICIES: usize = 1_000;
+
+/// Longest text of Cedar, in bytes: some hundred lines.
+pub const CEDAR_BYTES: usize = 16 * 1024;
+
+/// Most statements in one text of Cedar. Each is asked at every request; with two hundred a decision takes more than a
+/// tenth of a millisecond.
+pub const CEDAR_STATEMENTS: usize = 64;
+
+/// Most claims that policies may read: all of them are made ready once for each token.
+pub const CLAIMS: usize = 64;
+
+/// Most scopes, roles, networks or policies in one demand.
+pub const DEMANDED: usize = 256;
+
 /// Longest request target and longest root path, in bytes: what a private API Gateway accepts.
 pub const PATH_BYTES: usize = 8_192;
 

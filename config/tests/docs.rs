@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use postern_config::check::admit;
 use postern_config::condition::Reason;
 use postern_config::document::{BoundaryDocument, Registration};
 use postern_config::schema::schema_of;
-use serde_json::{Map, Value};
+use postern_config::{Boundary, parse, schema};
+use serde_json::{Map, Value, json};
 
 fn page(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)
@@ -66,6 +68,48 @@ fn the_reference_follows_the_types() {
         }
     }
     hold(&page("config.md"), &text);
+}
+
+/// The YAML blocks of a page, each read by itself.
+fn blocks(name: &str) -> Vec<Value> {
+    let page = std::fs::read_to_string(page(name)).unwrap();
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+    blocks.map(|text| parse::values(text).unwrap_or_else(|error| panic!("{error}\n{text}")).remove(0)).collect()
+}
+
+#[test]
+fn the_examples_of_authorization_are_accepted() {
+    let blocks = blocks("authorization.md");
+    let mut boundary = json!({
+        "apiVersion": "postern/v1", "kind": "Boundary", "hosts": ["api.example.com"],
+        "destinations": [{"name": "apis", "hosts": ["a.example.com"]}], "authorization": {},
+        "identity": {
+            "jwt": [{"name": "corp", "issuer": "https://a/", "audiences": ["a"], "jwks_url": "https://a/keys"}],
+            "basic": [{"name": "ops", "users": []}],
+        },
+    });
+    let (own, theirs): (Vec<_>, Vec<_>) = blocks.iter().partition(|block| block.get("policies").is_some());
+    assert!(own.len() >= 2 && theirs.len() >= 2, "{} and {} examples", own.len(), theirs.len());
+    for (field, value) in theirs.iter().flat_map(|block| block.as_object().unwrap()) {
+        if field == "authorization" {
+            for (list, items) in value.as_object().unwrap() {
+                let all = boundary["authorization"].as_object_mut().unwrap().entry(list).or_insert(json!([]));
+                all.as_array_mut().unwrap().extend(items.as_array().unwrap().iter().cloned());
+            }
+        } else {
+            boundary[field] = value.clone();
+        }
+    }
+    let document = parse::document(&boundary, schema::boundary()).unwrap_or_else(|error| panic!("{error}"));
+    let boundary = Boundary::check(document).unwrap_or_else(|error| panic!("{error}"));
+    for block in own {
+        let mut value = json!({"root": "/orders", "owner": "team", "destination": {"url": "https://a.example.com"}});
+        value["policies"] = block["policies"].clone();
+        // A default demands roles, and who has any must be known.
+        value["policies"]["authentication"]["mode"] = json!("enforce");
+        let registration = parse::document(&value, schema::registration()).unwrap_or_else(|error| panic!("{error}"));
+        admit(&boundary, &registration).unwrap_or_else(|refusals| panic!("{refusals:?}"));
+    }
 }
 
 fn section(text: &mut String, name: &str, schema: &Value, named: &mut Vec<String>) {

@@ -285,8 +285,8 @@ fn what_a_newer_syncer_adds_is_ignored_and_named() {
 #[test]
 fn an_unknown_field_that_could_narrow_costs_its_route_alone() {
     for field in [
-        "/policies/authentication/all_of", "/policies/authorization/roles", "/destinations/0/only_from", "/match/tls",
-        "/rewrite/query", "/require",
+        "/policies/authentication/all_of", "/policies/authorization/relations", "/destinations/0/only_from",
+        "/match/tls", "/rewrite/query", "/require",
     ] {
         is_put_aside(&edited(SOME, |line| insert(line, field, json!(["x"]))), SOME, "could open something");
     }
@@ -313,8 +313,10 @@ fn a_destination_or_issuer_that_is_not_understood_takes_its_routes_with_it() {
     assert_eq!(issuer.unwrap_err().reason(), "boundary_invalid");
     let rule = with("{\"prefix\": \"/payments\",", "{\"prefix\": \"/payments\", \"methods\": [\"GET\"],");
     assert_eq!(rule.unwrap_err().reason(), "unknown_security_field");
-    let layer =
-        with("\"overrides\": {\"policies\": {", "\"overrides\": {\"policies\": {\"authorization\": {\"roles\": []}, ");
+    let layer = with(
+        "\"overrides\": {\"policies\": {",
+        "\"overrides\": {\"policies\": {\"authorization\": {\"relations\": []}, ",
+    );
     assert_eq!(layer.unwrap_err().reason(), "unknown_security_field");
 }
 

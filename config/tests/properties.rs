@@ -6,9 +6,9 @@ mod support;
 
 use indexmap::IndexMap;
 use postern_config::Boundary;
-use postern_config::check::{admit, recheck};
+use postern_config::check::{Demand, admit, recheck};
 use postern_config::document::{
-    AnyOf, Authenticator, Authorization, BodyPolicy, PathHandling, PolicySet, Registration, Rewrite, RouteId,
+    AnyOf, Authenticator, Authorization, BodyPolicy, Mode, PathHandling, PolicySet, Registration, Rewrite, RouteId,
     RouteMatch, RouteTimeouts, Target,
 };
 use postern_config::route::Route;
@@ -43,7 +43,11 @@ fn ways() -> impl Strategy<Value = AnyOf> {
     let other = prop::collection::vec(of(&["jwt:corp", "jwt:other"]), 1..3).boxed();
     let odd =
         prop::collection::vec(of(&["none", "iam", "jwt:corp", "jwt:other", "basic:ops", "jwt:nobody"]), 0..3).boxed();
-    prop_oneof![fine, other, odd].prop_map(|any_of| AnyOf { any_of })
+    (prop_oneof![fine, other, odd], modes()).prop_map(|(any_of, mode)| AnyOf { any_of, mode })
+}
+
+fn modes() -> impl Strategy<Value = Mode> {
+    mostly(Just(Mode::Enforce), prop::sample::select(&[Mode::Shadow, Mode::Off][..]))
 }
 
 fn periods() -> impl Strategy<Value = Option<Period>> {
@@ -56,7 +60,7 @@ fn policies() -> impl Strategy<Value = PolicySet> {
     let path = prop::option::weighted(0.2, prop::sample::select(&[PathHandling::Strict, PathHandling::Raw][..]));
     (
         prop::option::weighted(0.4, ways()),
-        prop::option::weighted(0.15, scopes),
+        prop::option::weighted(0.15, (scopes, modes())),
         prop::option::weighted(0.2, headers),
         (periods(), periods(), periods(), periods()),
         prop::option::weighted(0.3, 0..9_u64),
@@ -64,8 +68,11 @@ fn policies() -> impl Strategy<Value = PolicySet> {
     )
         .prop_map(|(authentication, scopes, headers, (connect, first_byte, idle, total), max, more)| PolicySet {
             authentication,
-            authorization: scopes
-                .map(|scopes| Authorization { scopes: scopes.into_iter().map(str::to_owned).collect() }),
+            authorization: scopes.map(|(scopes, mode)| Authorization {
+                scopes: scopes.into_iter().map(str::to_owned).collect(),
+                mode,
+                ..Authorization::default()
+            }),
             identity_headers: headers
                 .map(|headers| headers.into_iter().map(|name| (name, "sub".to_owned())).collect::<IndexMap<_, _>>()),
             timeouts: RouteTimeouts { connect, first_byte, idle, total },
@@ -202,13 +209,17 @@ fn hold(boundary: &Boundary, registration: &Registration, route: &Route) -> Resu
     prop_assert!(upper.path.is_none() || upper.path == policies.path);
     prop_assert!(upper.identity_headers.is_none() || upper.identity_headers == policies.identity_headers);
     prop_assert!(upper.authentication.is_none() || upper.authentication == policies.authentication);
-    let scopes = |layer: &PolicySet| layer.authorization.iter().flat_map(|one| one.scopes.clone()).collect::<Vec<_>>();
+    // Every layer that says something and is not off makes its demand, as it stands there.
+    let demands = boundary.demands(registration);
     for layer in [upper, &registration.policies, &boundary.document().defaults.policies] {
-        prop_assert!(scopes(layer).iter().all(|scope| scopes(policies).contains(scope)));
+        let demanded = layer.authorization.as_ref().filter(|one| one.mode != Mode::Off);
+        prop_assert!(demanded.is_none_or(|one| demands.iter().any(|demand| std::ptr::eq(demand.authorization, one))));
     }
+    let again = route.registration();
+    prop_assert_eq!(&boundary.demands(&again), &demands);
     let ways = policies.authentication.as_ref().map_or(&[][..], |one| one.any_of.as_slice());
-    let demands = [("/pay", &["jwt:corp", "jwt:other"][..], ""), ("/pay/admin", &["jwt:corp"][..], "admin")];
-    for (prefix, demanded, scope) in demands {
+    let rules = [("/pay", &["jwt:corp", "jwt:other"][..], ""), ("/pay/admin", &["jwt:corp"][..], "admin")];
+    for (prefix, demanded, scope) in rules {
         if !claims_below(route, prefix) {
             continue;
         }
@@ -218,7 +229,10 @@ fn hold(boundary: &Boundary, registration: &Registration, route: &Route) -> Resu
             !ways.is_empty() && ways.iter().all(|way| demanded.contains(&way.to_string().as_str())),
             "{route:?}"
         );
-        prop_assert!(scope.is_empty() || scopes(policies).iter().any(|one| one == scope));
+        let insists = |one: &&Demand<'_>| one.authorization.mode == Mode::Enforce;
+        let mut enforced = demands.iter().filter(insists).flat_map(|one| &one.authorization.scopes);
+        prop_assert!(scope.is_empty() || enforced.any(|one| one == scope));
+        prop_assert_eq!(policies.authentication.as_ref().map(|one| one.mode), Some(Mode::Enforce));
     }
     prop_assert_eq!(recheck(boundary, route), Ok(()));
     let line = serde_json::to_string(route).unwrap();

@@ -6,13 +6,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use postern_config::document::Mode;
 use serde::Serialize;
 
 use crate::http1::{Framing, RequestHead};
-use crate::pipeline::{check_signature, choose, outbound};
+use crate::pipeline::{check_signature, choose, circumstances, outbound};
+use crate::principal::Principal;
 use crate::reject::Rejection;
-use crate::snapshot::Snapshot;
+use crate::rights::Verdict;
 use crate::snapshot::table::Passed;
+use crate::snapshot::{RoutePlan, Snapshot};
 use crate::stage::authenticate::{Outcome, SKEW, authenticate};
 use crate::stage::authorize::authorize;
 use crate::stage::find::find;
@@ -147,18 +150,15 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     explanation.route = Some(route.id.to_string());
     explanation.step("match", format!("{} answers, of {}", route.id, route.owner));
 
-    let principal =
-        match authenticate(&route.ways, request.head.fields(), request.head.query(), now, &Default::default())? {
-            Outcome::Proved(principal) => principal,
-            Outcome::Ask(question) => {
-                explanation
-                    .step("authenticate", "the password is taken to be right: explain does not check it".to_owned());
-                question.principal()
-            }
-        };
+    let principal = prove(&route, &request, now, explanation)?;
     explanation.step("authenticate", format!("{} by {}", principal.name(), principal.via()));
-    let permit = authorize(route, principal)?;
-    explanation.step("authorize", format!("permitted, with {} scopes demanded", permit.route().scopes.len()));
+    let count = route.rights.count();
+    let decided = authorize(route, principal, &circumstances(&request, now), true);
+    for verdict in &decided.verdicts {
+        explanation.step("authorize", words_of(verdict));
+    }
+    let permit = decided.permit?;
+    explanation.step("authorize", format!("permitted, with demands of {count} layers"));
     explanation.step("limit", format!("a body of at most {} bytes", permit.route().body_max));
 
     let route = permit.route();
@@ -194,6 +194,41 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
         headers: headers.collect(),
     });
     Ok(())
+}
+
+fn prove(
+    route: &RoutePlan,
+    request: &Request,
+    now: i64,
+    explanation: &mut Explanation,
+) -> Result<Principal, Rejection> {
+    match authenticate(&route.ways, request.head.fields(), request.head.query(), now, &Default::default()) {
+        Ok(Outcome::Proved(principal)) => Ok(principal),
+        Ok(Outcome::Ask(question)) => {
+            explanation.step("authenticate", "the password is taken to be right: explain does not check it".to_owned());
+            Ok(question.principal())
+        }
+        Err(rejection) if !route.insists => {
+            let verdict = Verdict::unproved(rejection.reason.code());
+            explanation.step("authenticate", words_of(&verdict));
+            Ok(Principal::anonymous())
+        }
+        Err(rejection) => Err(rejection),
+    }
+}
+
+/// Which layer and which policy, and what they say.
+fn words_of(verdict: &Verdict) -> String {
+    let said = match (verdict.allowed, verdict.mode) {
+        (true, Mode::Shadow) => "would permit; shadow",
+        (true, _) => "permits",
+        (false, Mode::Shadow) => "would refuse; shadow",
+        (false, _) => "refuses",
+    };
+    match verdict.why.is_empty() {
+        true => format!("{verdict} {said}"),
+        false => format!("{verdict} {said}: {}", verdict.why),
+    }
 }
 
 fn upgrades(idle: Option<Duration>, asked: bool) -> String {

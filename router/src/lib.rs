@@ -30,6 +30,7 @@ mod principal;
 mod reject;
 #[cfg(test)]
 mod replay;
+mod rights;
 mod scrub;
 mod services;
 pub mod settings;

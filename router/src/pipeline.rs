@@ -15,11 +15,13 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use crate::body::{ClientBody, Metered};
 use crate::http1::{Framing, Outbound, RequestHead};
 use crate::observe::Exchange;
+use crate::principal::Principal;
 use crate::reject::{self, Local, Reason, Rejection};
+use crate::rights::{Circumstances, Verdict};
 use crate::services::Core;
-use crate::snapshot::{Snapshot, Target};
+use crate::snapshot::{RoutePlan, Snapshot, Target};
 use crate::stage::authenticate::{Outcome, Signed, Way, authenticate};
-use crate::stage::authorize::{Permit, authorize};
+use crate::stage::authorize::{Decided, Permit, authorize};
 use crate::stage::find::find;
 use crate::stage::identify::{self, Arrival, identify};
 use crate::stage::transform;
@@ -97,13 +99,11 @@ async fn run<B: ClientBody>(
     exchange.record.host = Some(request.host.clone());
     let route = found?;
     exchange.record.route = Some(Arc::clone(&route));
-    let proof = authenticate(&route.ways, request.head.fields(), request.head.query(), now, &core.tokens);
-    let principal = match proof? {
-        Outcome::Proved(principal) => principal,
-        Outcome::Ask(question) => core.shared.passwords.verify(question, Instant::now()).await?,
-    };
+    let principal = prove(core, &route, &request, now, exchange).await?;
     exchange.record.principal = Some(principal.clone());
-    let permit = authorize(route, principal)?;
+    let Decided { permit, verdicts } = authorize(route, principal, &circumstances(&request, now), false);
+    exchange.record.verdicts.extend(verdicts);
+    let permit = permit?;
     let framing = request.head.framing();
     limit(&permit, framing)?;
     let handshake = upgrade(&request.head, permit.route().websocket.is_some())?;
@@ -122,6 +122,41 @@ async fn run<B: ClientBody>(
         exchange.record.tunnel = Some(Arc::clone(target.destination.key()));
     }
     Ok(answer)
+}
+
+/// Who calls. Where that is only tried out, whoever proves nothing goes on as one of whom nothing is known.
+async fn prove(
+    core: &Rc<Core>,
+    route: &RoutePlan,
+    request: &identify::Request,
+    now: i64,
+    exchange: &mut Exchange,
+) -> Result<Principal, Rejection> {
+    let (fields, query) = (request.head.fields(), request.head.query());
+    let proved = match authenticate(&route.ways, fields, query, now, &core.tokens) {
+        Ok(Outcome::Proved(principal)) => Ok(principal),
+        // Boxed, so that no other request has the size of one that waits for this.
+        Ok(Outcome::Ask(question)) => Box::pin(core.shared.passwords.verify(question, Instant::now())).await,
+        Err(rejection) => Err(rejection),
+    };
+    match proved {
+        Err(rejection) if !route.insists => {
+            exchange.record.verdicts.push(Verdict::unproved(rejection.reason.code()));
+            Ok(Principal::anonymous())
+        }
+        proved => proved,
+    }
+}
+
+/// What rights may depend on.
+pub(crate) fn circumstances(request: &identify::Request, now: i64) -> Circumstances<'_> {
+    Circumstances {
+        method: request.head.method().as_str(),
+        host: request.host.as_str(),
+        path: (!matches!(request.path, identify::RequestPath::Ambiguous(..))).then(|| request.path()),
+        client: request.client,
+        now,
+    }
 }
 
 /// What a route takes of a body; what is announced as too long is refused before a byte goes up.

@@ -5,10 +5,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+use crate::rights::Known;
 use crate::snapshot::ClaimPath;
 
 /// Who a caller proved to be, and by what.
@@ -17,7 +18,19 @@ pub(crate) struct Principal {
     name: Name,
     via: Via,
     scopes: Option<Arc<[Box<str>]>>,
+    roles: Roles,
     claims: Option<Arc<Value>>,
+    /// Kept for as long as the principal is: a token's is remembered.
+    known: Option<Arc<OnceLock<Known>>>,
+}
+
+/// What it may be called upon to do.
+#[derive(Clone)]
+enum Roles {
+    None,
+    Held(Arc<[Box<str>]>),
+    /// A token says something about roles that is no list of them: nobody knows which ones it has.
+    Unreadable,
 }
 
 /// A caller without proof has a name that nobody need keep.
@@ -63,7 +76,7 @@ impl Principal {
     }
 
     fn unproved(name: &'static str, via: Via) -> Self {
-        Self { name: Name::Fixed(name), via, scopes: None, claims: None }
+        Self { name: Name::Fixed(name), via, scopes: None, roles: Roles::None, claims: None, known: None }
     }
 
     /// The subject of a verified token; empty when the token has none.
@@ -72,13 +85,43 @@ impl Principal {
             name: Name::Proved(name.into()),
             via: Via::Jwt(via),
             scopes: Some(scopes.into()),
+            roles: Roles::None,
             claims: Some(Arc::new(claims)),
+            known: Some(Arc::default()),
         }
+    }
+
+    /// The same, with the roles that its token names at `path`: one text, or a list of texts.
+    #[must_use]
+    pub(crate) fn with_roles_at(mut self, path: &ClaimPath) -> Self {
+        let role = |value: &Value| value.as_str().map(Box::from);
+        self.roles = match self.claims.as_deref().and_then(|claims| lookup(claims, path)) {
+            None | Some(Value::Null) => Roles::None,
+            Some(Value::Array(items)) => {
+                items.iter().map(role).collect::<Option<_>>().map_or(Roles::Unreadable, Roles::Held)
+            }
+            Some(value) => role(value).map_or(Roles::Unreadable, |role| Roles::Held(Arc::from([role]))),
+        };
+        self
+    }
+
+    /// The same, with these roles.
+    #[must_use]
+    pub(crate) fn with_roles(mut self, roles: &[String]) -> Self {
+        self.roles = Roles::Held(roles.iter().map(|role| role.as_str().into()).collect());
+        self
     }
 
     /// A user whose password was verified.
     pub(crate) fn of_user(name: Arc<str>, via: Arc<str>, scopes: Arc<[Box<str>]>) -> Self {
-        Self { name: Name::Proved(name), via: Via::Basic(via), scopes: Some(scopes), claims: None }
+        Self {
+            name: Name::Proved(name),
+            via: Via::Basic(via),
+            scopes: Some(scopes),
+            roles: Roles::None,
+            claims: None,
+            known: Some(Arc::default()),
+        }
     }
 
     /// The subject, the user, `anonymous` or `iam`. Unique only together with [`via`](Self::via).
@@ -107,6 +150,30 @@ impl Principal {
     /// Whether it may do what `scope` names.
     pub(crate) fn holds(&self, scope: &str) -> bool {
         self.scopes.iter().flat_map(|scopes| scopes.iter()).any(|held| **held == *scope)
+    }
+
+    /// Its scopes.
+    pub(crate) fn scopes(&self) -> &[Box<str>] {
+        self.scopes.as_deref().unwrap_or_default()
+    }
+
+    /// Its roles; none when its token says something about them that cannot be read.
+    pub(crate) fn roles(&self) -> Option<&[Box<str>]> {
+        match &self.roles {
+            Roles::None => Some(&[]),
+            Roles::Held(roles) => Some(roles),
+            Roles::Unreadable => None,
+        }
+    }
+
+    /// What its token says at a path.
+    pub(crate) fn said(&self, path: &[&str]) -> Option<&Value> {
+        path.iter().try_fold(self.claims.as_deref()?, |value, step| value.as_object()?.get(*step))
+    }
+
+    /// What policies know of it: kept from the first time, or none where nothing is kept.
+    pub(crate) fn known(&self, make: impl FnOnce() -> Known) -> Option<&Known> {
+        self.known.as_ref().map(|known| known.get_or_init(make))
     }
 
     /// What is said at `path`, as the value of a header: strings as they are, numbers and booleans as in

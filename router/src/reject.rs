@@ -48,6 +48,9 @@ pub(crate) enum Reason {
     Sigv4ScopeMismatch,
     Sigv4HeaderMismatch,
     Sigv4DateSkew,
+    RoleMissing,
+    AddressDenied,
+    PolicyDenied,
     KeysMissing,
     PasswordChecksBusy,
     // The router's own state.
@@ -141,6 +144,9 @@ rows! {
     Sigv4ScopeMismatch "sigv4_scope_mismatch" 403 Client "the signature is made for another region or service";
     Sigv4HeaderMismatch "sigv4_header_mismatch" 403 Client "a signed header does not reach the destination as it was sent";
     Sigv4DateSkew "sigv4_date_skew" 403 Client "the signature was made too long ago, or is yet to come";
+    RoleMissing "role_missing" 403 Client "the caller lacks a required role";
+    AddressDenied "address_denied" 403 Client "this route is not open to the client's address";
+    PolicyDenied "policy_denied" 403 Client "a policy does not let the caller do this";
     KeysMissing "keys_missing" 503 Configuration "tokens cannot be verified at the moment";
     PasswordChecksBusy "password_checks_busy" 503 Router "too many passwords are being verified";
     NotReady "not_ready" 503 Router "the router has no configuration yet";

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod audit;
+mod authorization;
 mod certificates;
 mod crowds;
 mod downgrades;

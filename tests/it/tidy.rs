@@ -244,6 +244,17 @@ const LAYERS: &[Row] = &[
         &["router/src/snapshot/compile.rs", "router/src/snapshot/destination.rs"],
         "only compile makes a destination",
     ),
+    ("config/src/", &["cedar_policy", "miette"], &["config/src/cedar/"], "one place knows the engine of policies"),
+    ("router/src/", &["cedar_policy"], &["router/src/rights/cedar.rs"], "one place knows the engine of policies"),
+    (
+        "router/src/rights/",
+        &[
+            "crate::stage", "crate::pipeline", "crate::services", "crate::upstream", "crate::connection",
+            "Instant::now", "SystemTime::now", "std::fs", "tokio::",
+        ],
+        &[],
+        "rights are data and decide; the time is an argument",
+    ),
     ("router/src/", &["Permit {"], &["router/src/stage/authorize.rs"], "only authorize makes a permit"),
     (
         "router/src/",

@@ -4,10 +4,10 @@
 use std::fmt;
 
 use crate::condition::Reason;
-use crate::document::{Authenticator, PathHandling, PolicySet, Registration};
+use crate::document::{Authenticator, Authorization, Mode, PathHandling, PolicySet, Registration};
 use crate::problem::{Problem, ProblemKind};
 use crate::route::{Origin, Route, RouteTarget};
-use crate::value::Name;
+use crate::value::{Name, Template};
 
 use super::rules::Governing;
 use super::{Boundary, layers, matching, targets};
@@ -145,35 +145,45 @@ fn check_policies(
     registration: &Registration,
     policies: &PolicySet,
 ) {
+    let document = boundary.document();
     let mut problems = Vec::new();
-    layers::check_policies(&mut problems, "/policies", &registration.policies, &boundary.document().identity);
+    let variables: Vec<&str> = registration.matching.path.iter().flat_map(Template::variables).collect();
+    let own = &registration.policies;
+    let known = &document.identity;
+    layers::check_policies(&mut problems, "/policies", own, known, boundary.words(), Some(&variables));
     refusals.extend(problems.into_iter().map(Refusal::from));
-    let ways = policies.authentication.as_ref().map_or(&[][..], |any_of| any_of.any_of.as_slice());
+    let proof = policies.authentication.as_ref();
+    let ways = proof.map_or(&[][..], |any_of| any_of.any_of.as_slice());
+    let insists = proof.is_none_or(|any_of| any_of.mode == Mode::Enforce);
     for (rule, required) in governing.proofs() {
+        let demanded = || required.any_of.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+        let mut refuse = |message| {
+            refusals.push(Refusal::new(Reason::RequirementNotMet, "/policies/authentication", message));
+        };
         let weaker: Vec<String> =
             ways.iter().filter(|way| !required.any_of.contains(way)).map(ToString::to_string).collect();
         if !weaker.is_empty() {
-            let demanded: Vec<String> = required.any_of.iter().map(ToString::to_string).collect();
-            refusals.push(Refusal::new(
-                Reason::RequirementNotMet,
-                "/policies/authentication",
-                format!(
-                    "the boundary demands {} below {}, so {} cannot be enough",
-                    demanded.join(" or "),
-                    rule.prefix,
-                    weaker.join(" or ")
-                ),
-            ));
+            let weaker = weaker.join(" or ");
+            refuse(format!("the boundary demands {} below {}, so {weaker} cannot be enough", demanded(), rule.prefix));
+        }
+        if !insists {
+            refuse(format!("the boundary demands {} below {}, so its mode must be enforce", demanded(), rule.prefix));
         }
     }
-    let scopes = policies.authorization.as_ref().is_some_and(|one| !one.scopes.is_empty());
-    let unproved = ways.is_empty() || ways.iter().any(|way| matches!(way, Authenticator::None | Authenticator::Iam));
-    if scopes && unproved {
-        refusals.push(Refusal::new(
-            Reason::IncompatiblePolicies,
-            "/policies/authorization",
-            "scopes are demanded of callers who need not prove who they are; demand jwt or basic as well",
-        ));
+    let unproved =
+        !insists || ways.is_empty() || ways.iter().any(|way| matches!(way, Authenticator::None | Authenticator::Iam));
+    for (field, demands) in
+        [("scopes", Authorization::names_scopes as fn(&_) -> _), ("roles", Authorization::names_roles)]
+    {
+        let demanded = boundary.demands(registration);
+        let mut demanded = demanded.iter().filter(|demand| demand.authorization.mode == Mode::Enforce);
+        if unproved && demanded.any(|demand| demands(demand.authorization)) {
+            refusals.push(Refusal::new(
+                Reason::IncompatiblePolicies,
+                "/policies/authorization",
+                format!("{field} are demanded of callers who need not prove who they are; demand jwt or basic as well"),
+            ));
+        }
     }
     if policies.path == Some(PathHandling::Raw) && registration.matching.path.is_some() {
         refusals.push(Refusal::new(

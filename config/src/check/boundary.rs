@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use crate::document::{Authenticator, BoundaryDocument, Destination, PathRule, Registration};
+use crate::cedar::Vocabulary;
+use crate::document::{Authenticator, BoundaryDocument, Destination, Mode, PathRule, Registration};
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, Problems, did_you_mean};
 use crate::value::{HostName, HostPattern, Name, RootPath};
 
 use super::hosts::HostIndex;
 use super::rules::{Governing, RuleIndex};
-use super::{destination, identity, layers};
+use super::{destination, identity, layers, rights};
 
 /// A checked boundary. Made by [`Boundary::check`] alone, so whoever holds one need not ask again.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Boundary {
     document: BoundaryDocument,
     destinations: HashMap<Name, usize>,
     rules: RuleIndex,
+    /// What policies may name.
+    words: Vocabulary,
     /// Of what is answered.
     answered: HostIndex,
     /// Of what may be reached.
@@ -45,11 +48,12 @@ impl Boundary {
             destination::check(&mut problems, &format!("/destinations/{index}"), entry);
         }
         identity::check(&mut problems, &document.identity);
+        let words = rights::check(&mut problems, &document.authorization);
         for (index, rule) in document.paths.iter().enumerate() {
-            check_rule(&mut problems, &format!("/paths/{index}"), rule, &document, &destinations);
+            check_rule(&mut problems, &format!("/paths/{index}"), rule, &document, &destinations, &words);
         }
         for (layer, at) in [(&document.defaults, "/defaults/policies"), (&document.overrides, "/overrides/policies")] {
-            layers::check_policies(&mut problems, at, &layer.policies, &document.identity);
+            layers::check_policies(&mut problems, at, &layer.policies, &document.identity, &words, None);
         }
         if !problems.is_empty() {
             problems.sort();
@@ -57,6 +61,7 @@ impl Boundary {
         }
         Ok(Self {
             destinations,
+            words,
             rules: RuleIndex::of(document.paths.iter().enumerate().map(|(at, rule)| (rule.prefix.clone(), at))),
             answered: HostIndex::of(std::iter::once(document.hosts.as_slice())),
             reached: HostIndex::of(document.destinations.iter().map(|one| one.hosts.as_slice())),
@@ -94,6 +99,11 @@ impl Boundary {
         self.rules.covering(root.as_str()).map(|index| &self.document.paths[index])
     }
 
+    /// What policies may name.
+    pub(super) fn words(&self) -> &Vocabulary {
+        &self.words
+    }
+
     /// The path rules that a registration is under.
     pub(super) fn governing(&self, registration: &Registration) -> Governing<'_> {
         self.rules.governing(&self.document.paths, registration)
@@ -120,6 +130,7 @@ fn check_rule(
     rule: &PathRule,
     document: &BoundaryDocument,
     destinations: &HashMap<Name, usize>,
+    words: &Vocabulary,
 ) {
     unique(problems, rule.owners.iter(), |place| format!("{at}/owners/{place}"));
     unique(problems, rule.destinations.iter(), |place| format!("{at}/destinations/{place}"));
@@ -128,7 +139,7 @@ fn check_rule(
         problems.push(unknown_name(format!("{at}/destinations/{place}"), "destination", name.as_str(), known));
     }
     if let Some(authorization) = &rule.require.authorization {
-        layers::check_scopes(problems, &format!("{at}/require/authorization"), authorization);
+        rights::check_demand(problems, &format!("{at}/require/authorization"), authorization, words, None);
     }
     let Some(required) = &rule.require.authentication else { return };
     let at = format!("{at}/require/authentication");
@@ -137,6 +148,12 @@ fn check_rule(
         problems.push(
             Problem::new(format!("{at}/any_of"), ProblemKind::Contradiction, "demands none, which demands nothing")
                 .hint("take require.authentication out, or name ways without none"),
+        );
+    }
+    if required.mode != Mode::Enforce {
+        problems.push(
+            Problem::new(format!("{at}/mode"), ProblemKind::Contradiction, "demands a proof and does not insist on it")
+                .hint("try a proof out in defaults or overrides, and require it when nobody would be refused"),
         );
     }
     // No registration could meet both.

@@ -5,7 +5,7 @@ use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
 
 use super::boundary::{bounded, unique, unknown_name};
-use super::{hashes, keys, tokens};
+use super::{hashes, keys, rights, tokens};
 
 pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
     bounded(problems, "/identity/jwt", identity.jwt.len(), limits::ISSUERS);
@@ -57,6 +57,12 @@ fn check_issuer(problems: &mut Vec<Problem>, at: &str, issuer: &JwtIssuer) {
     }
     if issuer.leeway.duration().as_secs() > 600 {
         problems.push(Problem::new(format!("{at}/leeway"), ProblemKind::Limit, "is longer than ten minutes"));
+    }
+    if issuer.roles_claim.as_deref().is_some_and(|path| !rights::is_claim_path(path)) {
+        problems.push(
+            Problem::new(format!("{at}/roles_claim"), ProblemKind::Invalid, "names no claim")
+                .hint("e.g. roles, or realm_access.roles"),
+        );
     }
     let sources = [issuer.jwks.is_some(), issuer.jwks_url.is_some(), issuer.discovery_url.is_some()];
     match sources.iter().filter(|given| **given).count() {
@@ -116,6 +122,15 @@ fn check_realm(problems: &mut Vec<Problem>, at: &str, realm: &BasicRealm) {
                 Problem::new(format!("{at}/hash"), ProblemKind::Invalid, fault)
                     .hint("make one with: htpasswd -nbB USER PASSWORD, or argon2 SALT -id -e"),
             );
+        }
+        for (place, role) in user.roles.iter().enumerate() {
+            if role.is_empty() || role.chars().any(char::is_control) {
+                problems.push(Problem::new(
+                    format!("{at}/roles/{place}"),
+                    ProblemKind::Invalid,
+                    format!("{} is no role", shown(role)),
+                ));
+            }
         }
         for (place, scope) in user.scopes.iter().enumerate() {
             if scope.is_empty() || scope.contains(|c: char| c.is_whitespace() || c.is_control()) {

@@ -1,13 +1,14 @@
 //! The boundary's layers around a registration's policies: defaults below, overrides above.
 
-use crate::document::{AnyOf, Authorization, BodyPolicy, Identity, PathRule, PolicySet, RouteTimeouts};
+use crate::cedar::Vocabulary;
+use crate::document::{AnyOf, Authorization, BodyPolicy, Identity, Mode, PathRule, PolicySet, RouteTimeouts};
 use crate::limits;
-use crate::problem::{Problem, ProblemKind, pointer_token, shown};
+use crate::problem::{Problem, ProblemKind, pointer_token};
 
-use super::{Boundary, identity};
+use super::{Boundary, identity, rights};
 
 /// What holds for a registration: field by field the override, else its own, else the default; then what
-/// its path rules demand. Scopes add up, so that no layer can take another's demand away.
+/// its path rules demand. What callers must be allowed adds up, so that no layer can take another's demand away.
 pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&PathRule]) -> PolicySet {
     let document = boundary.document();
     let (upper, own, lower) = (&document.overrides.policies, registered, &document.defaults.policies);
@@ -15,7 +16,7 @@ pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&P
     // A default that is not enough here is not what anybody asked for.
     let usual = lower.authentication.as_ref().filter(|usual| demanded.is_none_or(|one| satisfies(usual, one)));
     let given = upper.authentication.as_ref().or(own.authentication.as_ref());
-    let scopes = [&upper.authorization, &own.authorization, &lower.authorization];
+    let demands = [&upper.authorization, &lower.authorization];
     let required = rules.iter().map(|rule| &rule.require.authorization);
     // Destructured without `..`, so that a new policy cannot be forgotten here.
     let PolicySet { authentication: _, authorization: _, identity_headers, timeouts, body, path, websocket } = upper;
@@ -24,7 +25,7 @@ pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&P
     let headers = identity_headers.as_ref().or(own.identity_headers.as_ref()).or(lower.identity_headers.as_ref());
     PolicySet {
         authentication: given.or(usual).or(demanded).cloned(),
-        authorization: together(scopes.into_iter().chain(required)),
+        authorization: together(own.authorization.as_ref(), demands.into_iter().chain(required)),
         identity_headers: headers.cloned(),
         timeouts: RouteTimeouts {
             connect: connect.or(own.timeouts.connect).or(lower.timeouts.connect),
@@ -40,28 +41,44 @@ pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&P
 
 /// Whether whoever passes `one` has passed `demanded`.
 pub(super) fn satisfies(one: &AnyOf, demanded: &AnyOf) -> bool {
-    one.any_of.iter().all(|way| demanded.any_of.contains(way))
+    one.mode <= demanded.mode && one.any_of.iter().all(|way| demanded.any_of.contains(way))
 }
 
-fn together<'a>(parts: impl Iterator<Item = &'a Option<Authorization>>) -> Option<Authorization> {
-    let mut all: Option<Authorization> = None;
-    for part in parts.flatten() {
+/// What a route shows of all that its layers demand: its own demand, and with it the scopes of the others. Decided is
+/// by [`Boundary::demands`].
+fn together<'a>(
+    own: Option<&Authorization>,
+    layers: impl Iterator<Item = &'a Option<Authorization>>,
+) -> Option<Authorization> {
+    let mut all = own.cloned();
+    // Where its own is not enforced, others' scopes in it would read as if they were not either.
+    if own.is_some_and(|own| own.mode != Mode::Enforce) {
+        return all;
+    }
+    for part in layers.flatten().filter(|part| part.mode == Mode::Enforce && !part.scopes.is_empty()) {
         all.get_or_insert_default().scopes.extend(part.scopes.iter().cloned());
     }
-    if let Some(Authorization { scopes }) = &mut all {
-        scopes.sort();
-        scopes.dedup();
+    if let Some(all) = &mut all {
+        all.scopes.sort();
+        all.scopes.dedup();
     }
     all
 }
 
-/// What can be said of a set of policies on its own.
-pub(super) fn check_policies(problems: &mut Vec<Problem>, at: &str, policies: &PolicySet, known: &Identity) {
+/// What can be said of a set of policies on its own. `variables` are those of the route's template, where it is known.
+pub(super) fn check_policies(
+    problems: &mut Vec<Problem>,
+    at: &str,
+    policies: &PolicySet,
+    known: &Identity,
+    words: &Vocabulary,
+    variables: Option<&[&str]>,
+) {
     if let Some(any_of) = &policies.authentication {
         identity::check_any_of(problems, &format!("{at}/authentication"), any_of, known);
     }
-    if let Some(authorization) = &policies.authorization {
-        check_scopes(problems, &format!("{at}/authorization"), authorization);
+    if let Some(demand) = &policies.authorization {
+        rights::check_demand(problems, &format!("{at}/authorization"), demand, words, variables);
     }
     for (header, claim) in policies.identity_headers.iter().flatten() {
         let name = header.as_str();
@@ -71,7 +88,7 @@ pub(super) fn check_policies(problems: &mut Vec<Problem>, at: &str, policies: &P
                 Problem::new(at, ProblemKind::Invalid, "is a header that the router or the protocol needs itself")
                     .hint("choose another name, e.g. x-user-id"),
             );
-        } else if claim.len() > 256 || claim.split('.').any(str::is_empty) || claim.chars().any(char::is_control) {
+        } else if !rights::is_claim_path(claim) {
             problems
                 .push(Problem::new(at, ProblemKind::Invalid, "names no claim").hint("e.g. sub, or realm_access.roles"));
         }
@@ -94,28 +111,6 @@ pub(super) fn check_policies(problems: &mut Vec<Problem>, at: &str, policies: &P
             problems.push(
                 Problem::new(at, ProblemKind::Limit, format!("\"{period}\" is longer than a day"))
                     .hint("what takes longer is better asked for again"),
-            );
-        }
-    }
-}
-
-/// Whether every scope is one (RFC 6749 §3.3: scope-token).
-pub(super) fn check_scopes(problems: &mut Vec<Problem>, at: &str, authorization: &Authorization) {
-    check_scope_words(problems, at, &authorization.scopes);
-}
-
-/// Words as RFC 6749 §3.3 has them: they go into challenges as they are.
-pub(super) fn check_scope_words(problems: &mut Vec<Problem>, at: &str, scopes: &[String]) {
-    for (index, scope) in scopes.iter().enumerate() {
-        let fits = scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
-        if scope.is_empty() || scope.len() > 256 || !fits {
-            problems.push(
-                Problem::new(
-                    format!("{at}/scopes/{index}"),
-                    ProblemKind::Invalid,
-                    format!("{} is no scope", shown(scope)),
-                )
-                .hint("one word without spaces, quotes and backslashes, as in orders.read"),
             );
         }
     }

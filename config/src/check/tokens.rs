@@ -7,7 +7,7 @@ use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
 
 use super::boundary::{bounded, unique};
-use super::layers;
+use super::rights;
 
 pub(super) fn check(problems: &mut Vec<Problem>, at: &str, issuer: &JwtIssuer) {
     for (field, values) in [("types", &issuer.types), ("authorized_parties", &issuer.authorized_parties)] {
@@ -35,7 +35,7 @@ pub(super) fn check(problems: &mut Vec<Problem>, at: &str, issuer: &JwtIssuer) {
         }
         bounded(problems, &format!("{at}/any_of"), rule.any_of.len(), limits::TOKEN_RULES);
     }
-    layers::check_scope_words(problems, at, &issuer.scopes);
+    rights::check_scopes(problems, at, &issuer.scopes);
     if let Some(place) = &issuer.token {
         check_place(problems, &format!("{at}/token"), place);
     }

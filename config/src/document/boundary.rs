@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AnyOf, ApiVersion, Authorization, Identity, PolicySet, is_default, mapping};
+use super::{AnyOf, ApiVersion, Authorization, Identity, PolicySet, Rights, is_default, mapping};
 use crate::value::{HostName, HostPattern, Name, Network, RootPath, Scheme};
 
 /// What operations allow: which hosts are answered, which destinations may be reached, who may claim
@@ -23,6 +23,9 @@ pub struct BoundaryDocument {
     /// Who may prove what.
     #[serde(default, skip_serializing_if = "is_default")]
     pub identity: Identity,
+    /// What `authorization` policies may name.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub authorization: Rights,
     /// Who may claim which root, and what is demanded there. Without any entry every root may be claimed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<PathRule>,

@@ -64,6 +64,9 @@ pub struct JwtIssuer {
     /// Scopes that a token must carry, whatever the route asks for besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
+    /// Where roles stand in a token, with dots between the steps: a text or a list of texts; `roles` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles_claim: Option<String>,
     /// Where its tokens stand in a request; `Authorization: Bearer` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<TokenPlace>,
@@ -223,6 +226,9 @@ pub struct BasicUser {
     /// Scopes that this user has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
+    /// Roles that this user has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
 }
 
 impl fmt::Debug for BasicUser {

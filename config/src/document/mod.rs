@@ -2,6 +2,7 @@
 //!
 //! Owns the wire form. Must never know behaviour: what a field means is decided in `check` and beyond.
 
+mod authorization;
 mod boundary;
 mod identity;
 pub(crate) mod mapping;
@@ -9,12 +10,13 @@ mod maps;
 mod policies;
 mod registration;
 
+pub use authorization::{Authorization, Claim, ClaimType, Group, Mode, NamedPolicy, Rights};
 pub use boundary::{
     BoundaryDocument, BoundaryKind, ClientCertificate, Destination, DestinationTls, PathRule, PolicyLayer, Protocol,
     Requirement, Roots,
 };
 pub use identity::{Algorithm, BasicRealm, BasicUser, ClaimRule, Identity, Jwk, Jwks, JwtIssuer, TokenPlace};
-pub use policies::{AnyOf, Authenticator, Authorization, BodyPolicy, PathHandling, PolicySet, RouteTimeouts};
+pub use policies::{AnyOf, Authenticator, BodyPolicy, PathHandling, PolicySet, RouteTimeouts};
 pub use registration::{ApiVersion, Registration, RegistrationKind, Rewrite, RouteId, RouteMatch, Target};
 
 pub(crate) use mapping::mapping;

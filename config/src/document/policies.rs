@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{is_default, mapping};
+use super::{Authorization, Mode, is_default, mapping};
 use crate::value::{ByteSize, HeaderName, Name, Period, ValueError, leaf};
 
 /// A set of policies; what is left out says nothing.
@@ -46,6 +46,9 @@ pub struct PolicySet {
 pub struct AnyOf {
     /// `jwt:NAME`, `basic:NAME`, `iam`, or `none`.
     pub any_of: Vec<Authenticator>,
+    /// Whether who proves nothing is refused. In `shadow` such a caller goes on as one of whom nothing is known.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: Mode,
 }
 
 /// One way to prove who calls.
@@ -88,15 +91,6 @@ impl fmt::Display for Authenticator {
 
 leaf!(Authenticator, "postern-authenticator", "jwt:NAME, basic:NAME, iam or none.", "jwt:corp");
 
-/// What the caller must be allowed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(remote = "Self", deny_unknown_fields)]
-pub struct Authorization {
-    /// Scopes that the caller must all have.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub scopes: Vec<String>,
-}
-
 /// How long each phase may take.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
@@ -134,4 +128,4 @@ pub enum PathHandling {
     Raw,
 }
 
-mapping!(PolicySet, AnyOf, Authorization, RouteTimeouts, BodyPolicy);
+mapping!(PolicySet, AnyOf, RouteTimeouts, BodyPolicy);

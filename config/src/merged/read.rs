@@ -17,6 +17,7 @@ use super::{API_VERSION, Content, Digest, FileKey, Header, KIND, Sources};
 use crate::check::{Boundary, recheck};
 use crate::document::{
     ApiVersion, BasicRealm, BoundaryDocument, BoundaryKind, Destination, Identity, JwtIssuer, PathRule, PolicyLayer,
+    Rights,
 };
 use crate::limits;
 use crate::parse::json_value;
@@ -235,6 +236,8 @@ struct Shape<'a> {
     #[serde(default)]
     identity: Ways<'a>,
     #[serde(default, borrow)]
+    authorization: Option<&'a RawValue>,
+    #[serde(default, borrow)]
     keys: Vec<&'a RawValue>,
     #[serde(default, borrow)]
     paths: Vec<&'a RawValue>,
@@ -278,12 +281,14 @@ fn read_boundary(shape: &Shape<'_>, aside: &mut Aside) -> Result<Boundary, Merge
     for (index, raw) in shape.paths.iter().enumerate() {
         paths.push(strict::<PathRule>(raw, &format!("/paths/{index}"))?);
     }
+    let authorization = shape.authorization.map(|raw| strict::<Rights>(raw, "/authorization")).transpose()?;
     let document = BoundaryDocument {
         api_version: ApiVersion::V1,
         kind: BoundaryKind::Boundary,
         hosts: shape.hosts.clone(),
         destinations,
         identity,
+        authorization: authorization.unwrap_or_default(),
         paths,
         defaults: layer(shape.defaults, "/defaults", aside)?,
         overrides: layer(shape.overrides, "/overrides", aside)?,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 
 use super::{API_VERSION, Content, Digest, FileKey, Header, KIND};
+use crate::document::Rights;
 
 /// The bytes of the file, and their digest.
 pub fn write(header: &Header, content: &Content, key: Option<&FileKey>) -> (Vec<u8>, Digest) {
@@ -35,6 +36,9 @@ fn write_content(out: &mut Vec<u8>, content: &Content) {
     field(out, "hosts", &document.hosts);
     list(out, "destinations", &document.destinations);
     field(out, "identity", &document.identity);
+    if document.authorization != Rights::default() {
+        field(out, "authorization", &document.authorization);
+    }
     if !content.keys.is_empty() {
         list(out, "keys", &content.keys);
     }

@@ -24,7 +24,12 @@ fn full_boundary() -> Value {
                      "discovery_url": "https://web.example.com/", "types": ["at+jwt"], "authorized_parties": ["app"],
                      "claims": [{"claim": "realm.roles", "any_of": ["staff"]}], "scopes": ["api.use"],
                      "token": {"header": "x-token", "strip": false}}],
-            "basic": [{"name": "ops", "users": [{"name": "alice", "hash": "$2b$", "scopes": ["all"]}]}],
+            "basic": [{"name": "ops", "users": [{"name": "alice", "hash": "$2b$", "scopes": ["all"], "roles": ["x"]}]}],
+        },
+        "authorization": {
+            "policies": [{"name": "all", "cedar": "permit(principal, action, resource);"}],
+            "groups": [{"name": "admins", "members": ["jwt:corp#alice"]}],
+            "claims": [{"name": "tenant", "type": "string"}, {"name": "teams", "type": "strings", "path": "x.teams"}],
         },
         "paths": [{"prefix": "/pay", "owners": ["team"], "destinations": ["apis"], "require": {
             "authentication": {"any_of": ["jwt:corp"]}, "authorization": {"scopes": ["pay"]}}}],
@@ -40,7 +45,9 @@ fn full_registration() -> Value {
         "match": {"hosts": ["api.example.com"], "methods": ["GET"], "path": "/orders/{id}",
                   "headers": {"x-api-version": "2", "x-b": "c"}, "query": {"preview": "1"}},
         "destinations": [{"url": "https://a.apis.example.com/prod", "host": "b.apis.example.com", "weight": 90}],
-        "policies": {"authentication": {"any_of": ["jwt:corp", "none"]}, "authorization": {"scopes": ["read"]},
+        "policies": {"authentication": {"any_of": ["jwt:corp", "none"], "mode": "shadow"},
+                     "authorization": {"scopes": ["read"], "roles": ["x"], "allow": ["10.0.0.0/8"], "deny": ["10.1.0.0/16"],
+                                       "policies": ["all"], "cedar": "permit(principal, action, resource);", "mode": "off"},
                      "identity_headers": {"x-user-id": "sub"}, "timeouts": {"connect": "1s", "idle": "250ms"},
                      "body": {"max": 1024}, "path": "raw"},
     })

@@ -11,8 +11,11 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use postern_config::document::Mode;
+
 use super::Exchange;
 use super::line::Line;
+use crate::rights::Verdict;
 
 /// Buffers on their way to the writing thread; as many as this may wait.
 const WAITING: usize = 64;
@@ -155,6 +158,7 @@ pub(super) fn line(buffer: &mut LogBuffer, exchange: &Exchange, took: Duration) 
         line.text(",\"principal\":", principal.name());
         line.text(",\"authenticated_by\":", principal.via());
     }
+    policies(&mut line, &record.verdicts);
     line.number(",\"bytes_in\":", exchange.bytes_in.as_ref().map_or(0, |bytes| bytes.get()));
     line.number(",\"bytes_out\":", exchange.bytes_out);
     line.millis(",\"duration_ms\":", Some(took));
@@ -168,4 +172,17 @@ pub(super) fn line(buffer: &mut LogBuffer, exchange: &Exchange, took: Duration) 
     }
     line.end();
     buffer.lines += 1;
+}
+
+/// Which policies decided, and who would have been refused had it been insisted on.
+pub(super) fn policies(line: &mut Line<'_>, verdicts: &[Verdict]) {
+    let told = |of: &dyn Fn(&&Verdict) -> bool| {
+        verdicts.iter().filter(of).map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    if verdicts.iter().any(|verdict| verdict.mode == Mode::Enforce) {
+        line.text(",\"policy\":", &told(&|verdict| verdict.mode == Mode::Enforce));
+    }
+    if verdicts.iter().any(Verdict::is_shadow_denial) {
+        line.text(",\"shadow_denied\":", &told(&|verdict| verdict.is_shadow_denial()));
+    }
 }

@@ -1,52 +1,61 @@
-//! What the audit log says of a request: whether it was allowed, who asked, and what decided.
+//! How often who was let pass and refused, and who would have been: cells of each core's own.
 //!
-//! Must never write a credential, a query or a body.
+//! Bounded by what there is: layers, kinds of demands, modes. Which policy it was stands in the access log.
 
-use std::time::SystemTime;
+use std::fmt::Write as _;
 
-use super::{Exchange, Line};
-use crate::audit::Audit;
-use crate::reject::Reason;
+use postern_config::document::Mode;
 
-/// Notes the decision on a request: every denial, and of those that were allowed the share that is asked for.
-pub(super) fn note(audit: &Audit, exchange: &Exchange) {
-    let record = &exchange.record;
-    let denied = record.reason.is_some_and(Reason::is_denial);
-    #[allow(clippy::cast_possible_truncation, reason = "any 32 of the bits are as random as the others")]
-    let wanted = || record.destination.is_some() && audit.takes_allowed(exchange.core.random() as u32);
-    if !denied && !wanted() {
-        return;
+use super::metrics::{CellU64, Metrics, family};
+use crate::rights::{Kind, LAYERS, Verdict};
+
+const MODES: [(Mode, &str); 2] = [(Mode::Enforce, "enforce"), (Mode::Shadow, "shadow")];
+const VERDICTS: [&str; 2] = ["denied", "allowed"];
+const COUNT: usize = LAYERS.len() * Kind::ALL.len() * MODES.len() * VERDICTS.len();
+
+/// One cell for each layer, kind, mode and verdict.
+pub(crate) struct DecisionCells([CellU64; COUNT]);
+
+impl Default for DecisionCells {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| CellU64::default()))
     }
-    let mut members = Vec::with_capacity(512);
-    let mut line = Line::members(&mut members, SystemTime::now());
-    line.raw(",\"kind\":", "\"decision\"");
-    line.raw(",\"decision\":", if denied { "\"denied\"" } else { "\"allowed\"" });
-    if let Some(reason) = record.reason {
-        line.plain(",\"reason\":\"", reason.code());
+}
+
+impl DecisionCells {
+    /// Counts what was decided of one request.
+    pub(super) fn count(&self, verdicts: &[Verdict]) {
+        for verdict in verdicts {
+            let mode = usize::from(verdict.mode == Mode::Shadow);
+            self.0[place(verdict.layer.index(), verdict.kind as usize, mode, usize::from(verdict.allowed))].add(1);
+        }
     }
-    if !record.detail.is_empty() {
-        line.text(",\"detail\":", &record.detail);
+}
+
+fn place(layer: usize, kind: usize, mode: usize, verdict: usize) -> usize {
+    ((layer * Kind::ALL.len() + kind) * MODES.len() + mode) * VERDICTS.len() + verdict
+}
+
+/// The exposition.
+pub(super) fn decisions(out: &mut String, metrics: &Metrics) {
+    let name = "postern_policy_decisions_total";
+    family(out, name, "counter", "Decisions of policies, and refusals, by layer, kind, mode and verdict.");
+    for (layer, layer_word) in LAYERS.iter().enumerate() {
+        for kind in Kind::ALL {
+            for (mode, (_, mode_word)) in MODES.iter().enumerate() {
+                for (verdict, verdict_word) in VERDICTS.iter().enumerate() {
+                    let at = place(layer, kind as usize, mode, verdict);
+                    let count = metrics.sum(|core| &core.decisions.0[at]);
+                    if count > 0 {
+                        let kind = kind.word();
+                        let _ = writeln!(
+                            out,
+                            "{name}{{layer=\"{layer_word}\",kind=\"{kind}\",mode=\"{mode_word}\",\
+                             verdict=\"{verdict_word}\"}} {count}"
+                        );
+                    }
+                }
+            }
+        }
     }
-    line.plain(",\"request_id\":\"", exchange.id.as_str());
-    if let Some(head) = exchange.head.as_deref() {
-        line.plain(",\"method\":\"", head.method().as_str());
-        // Without the query: queries carry secrets.
-        line.text(",\"path\":", head.path());
-    }
-    if let Some(host) = &record.host {
-        line.plain(",\"host\":\"", host.as_str());
-    }
-    if let Some(route) = &record.route {
-        line.text(",\"route\":", &route.id);
-        line.text(",\"owner\":", &route.owner);
-    }
-    line.number(",\"generation\":", record.generation);
-    if let Some(client) = record.client {
-        line.address(",\"client\":\"", client);
-    }
-    if let Some(principal) = &record.principal {
-        line.text(",\"principal\":", principal.name());
-        line.text(",\"authenticated_by\":", principal.via());
-    }
-    audit.offer(members);
 }

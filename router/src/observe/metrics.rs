@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Record;
+use super::decisions::{DecisionCells, decisions};
 use super::listeners::{Certificates, ListenerCells, listeners};
 use crate::audit::Audit;
 use crate::freshness::unix_now;
 use crate::reject::Reason;
+use crate::rights::Verdict;
 use crate::services::Core;
 use crate::snapshot::store::Store;
 
@@ -53,6 +55,7 @@ pub(crate) struct CoreMetrics {
     pub(crate) accept_failures: CellU64,
     pub(crate) connections: CellU64,
     pub(crate) listeners: ListenerCells,
+    pub(super) decisions: DecisionCells,
     pub(crate) upstream_idle: CellU64,
     pub(crate) tunnels: CellU64,
     pub(crate) dials: CellU64,
@@ -67,6 +70,8 @@ pub(crate) struct RouteSeries {
     /// By class of status, 1xx to 5xx.
     classes: [CellU64; 5],
     duration_micros: CellU64,
+    /// Requests that would have been refused, had it been insisted on.
+    shadow_denials: CellU64,
 }
 
 impl CoreMetrics {
@@ -81,6 +86,7 @@ impl CoreMetrics {
             accept_failures: CellU64::default(),
             connections: CellU64::default(),
             listeners: ListenerCells::default(),
+            decisions: DecisionCells::default(),
             upstream_idle: CellU64::default(),
             tunnels: CellU64::default(),
             dials: CellU64::default(),
@@ -104,11 +110,15 @@ impl CoreMetrics {
         if let Some(reason) = record.reason {
             self.reasons[reason as usize].add(1);
         }
+        self.decisions.count(&record.verdicts);
         if let Some(route) = &record.route {
             let series = core.series(&route.id, || self.register(&route.id, &route.owner));
             let class = usize::from(record.status / 100).clamp(1, 5) - 1;
             series.classes[class].add(1);
             series.duration_micros.add(micros);
+            if record.verdicts.iter().any(Verdict::is_shadow_denial) {
+                series.shadow_denials.add(1);
+            }
         }
     }
 
@@ -118,6 +128,7 @@ impl CoreMetrics {
                 owner: Arc::clone(owner),
                 classes: std::array::from_fn(|_| CellU64::default()),
                 duration_micros: CellU64::default(),
+                shadow_denials: CellU64::default(),
             })
         };
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
@@ -165,6 +176,7 @@ pub(crate) fn render(metrics: &Metrics, store: &Store, key_hints: [u64; 2], age_
     let mut out = String::with_capacity(8_192);
     requests(&mut out, metrics);
     routes(&mut out, metrics);
+    decisions(&mut out, metrics);
     connections(&mut out, metrics);
     listeners(&mut out, metrics, unix_now());
     hints(&mut out, key_hints);
@@ -217,28 +229,37 @@ fn hints(out: &mut String, [answered, failed]: [u64; 2]) {
     let _ = writeln!(out, "{name}{{result=\"failed\"}} {failed}");
 }
 
+/// Owner, answers by class of status, microseconds, requests that would have been refused.
+type Totals = (Arc<str>, [u64; 5], u64, u64);
+
 fn routes(out: &mut String, metrics: &Metrics) {
-    let mut totals: BTreeMap<Arc<str>, (Arc<str>, [u64; 5], u64)> = BTreeMap::new();
+    let mut totals: BTreeMap<Arc<str>, Totals> = BTreeMap::new();
     for core in &metrics.cores {
         for (id, series) in core.series.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let total = totals.entry(Arc::clone(id)).or_insert_with(|| (Arc::clone(&series.owner), [0; 5], 0));
+            let total = totals.entry(Arc::clone(id)).or_insert_with(|| (Arc::clone(&series.owner), [0; 5], 0, 0));
             for (sum, cell) in total.1.iter_mut().zip(&series.classes) {
                 *sum += cell.value();
             }
             total.2 += series.duration_micros.value();
+            total.3 += series.shadow_denials.value();
         }
     }
     let name = "postern_requests_total";
     family(out, name, "counter", "Requests by route, owner and class of status.");
-    for (id, (owner, classes, _)) in &totals {
+    for (id, (owner, classes, ..)) in &totals {
         for (index, count) in classes.iter().enumerate().filter(|(_, count)| **count > 0) {
             let _ = writeln!(out, "{name}{{route=\"{id}\",owner=\"{owner}\",status=\"{}xx\"}} {count}", index + 1);
         }
     }
     let name = "postern_route_duration_seconds_total";
     family(out, name, "counter", "Time spent on a route's requests.");
-    for (id, (owner, _, micros)) in &totals {
+    for (id, (owner, _, micros, _)) in &totals {
         let _ = writeln!(out, "{name}{{route=\"{id}\",owner=\"{owner}\"}} {}", seconds(*micros));
+    }
+    let name = "postern_shadow_denials_total";
+    family(out, name, "counter", "Requests that policies with mode: shadow would have refused.");
+    for (id, (owner, .., denials)) in totals.iter().filter(|(_, total)| total.3 > 0) {
+        let _ = writeln!(out, "{name}{{route=\"{id}\",owner=\"{owner}\"}} {denials}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! The only writer of access logs and request metrics. Must never decide anything.
 
 mod access_log;
+mod audited;
 mod decisions;
 mod line;
 mod listeners;
@@ -23,6 +24,7 @@ use postern_config::value::HostName;
 use crate::http1::{RequestHead, Version};
 use crate::principal::Principal;
 use crate::reject::{Reason, Rejection, grpc};
+use crate::rights::Verdict;
 use crate::services::Core;
 use crate::snapshot::RoutePlan;
 use crate::stage::identify::RequestId;
@@ -52,6 +54,8 @@ pub(crate) struct Record {
     /// The key of the destination that a tunnel was opened to.
     pub(crate) tunnel: Option<Arc<str>>,
     pub(crate) principal: Option<Principal>,
+    /// What the route's demands said of the caller, as far as there is something to tell.
+    pub(crate) verdicts: Vec<Verdict>,
     pub(crate) status: u16,
     pub(crate) reason: Option<Reason>,
     pub(crate) detail: Box<str>,
@@ -142,7 +146,7 @@ impl Drop for Exchange {
         self.core.metrics.end(&self.core, &self.record, took);
         self.core.log(|buffer| access_log::line(buffer, self, took));
         if let Some(audit) = &self.core.shared.audit {
-            decisions::note(audit, self);
+            audited::note(audit, self);
         }
     }
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use postern_config::check::Boundary;
-use postern_config::document::{Authenticator, Destination as Entry, Jwks, JwtIssuer, PathHandling, Protocol, Rewrite};
+use postern_config::document::{
+    Authenticator, Destination as Entry, Jwks, JwtIssuer, Mode, PathHandling, Protocol, Rewrite,
+};
 use postern_config::merged::{IssuerKeys, Quarantined, Reading};
 use postern_config::route::{Route, RouteTarget};
 use postern_config::secrets::Secrets;
@@ -19,6 +21,7 @@ use rustls::pki_types::ServerName;
 use super::destination::DestinationParts;
 use super::plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts, WEBSOCKET_IDLE};
 use super::{Destination, HostSet, Snapshot, Speaks, TlsPlan, table};
+use crate::rights::compile::RightsCompiler;
 use crate::stage::authenticate::{Issuer, Realm, Way};
 use crate::upstream::{ClientConfigs, Verify};
 
@@ -74,6 +77,7 @@ struct Compiler<'b> {
     issuers: HashMap<Name, Arc<Issuer>>,
     realms: HashMap<Name, Arc<Realm>>,
     destinations: HashMap<Arc<str>, Arc<Destination>>,
+    rights: RightsCompiler<'b>,
     tls: ClientConfigs,
     texts: HashSet<Arc<str>>,
     quarantined: Vec<Quarantined>,
@@ -106,6 +110,7 @@ impl<'b> Compiler<'b> {
             issuers,
             realms,
             destinations: HashMap::new(),
+            rights: RightsCompiler::new(boundary),
             tls: ClientConfigs::default(),
             texts: HashSet::new(),
             quarantined: Vec::new(),
@@ -116,9 +121,10 @@ impl<'b> Compiler<'b> {
     fn route(&mut self, route: &Route) -> Result<RoutePlan, String> {
         let policies = &route.policies;
         let targets = route.destinations.iter().map(|target| self.target(target)).collect::<Result<Box<[_]>, _>>()?;
-        let ways = policies.authentication.iter().flat_map(|any_of| &any_of.any_of);
+        // What is off is not looked at: the credentials are the destination's.
+        let proof = policies.authentication.as_ref().filter(|any_of| any_of.mode != Mode::Off);
+        let ways = proof.iter().flat_map(|any_of| &any_of.any_of);
         let ways = ways.map(|way| self.way(way)).collect::<Result<Box<[_]>, _>>()?;
-        let scopes = policies.authorization.iter().flat_map(|one| &one.scopes).map(|scope| scope.as_str().into());
         let identity_headers = policies.identity_headers.iter().flatten().filter_map(|(header, claim)| {
             let path = claim.split('.').map(Into::into).collect();
             Some((header.as_str().parse::<HeaderName>().ok()?, ClaimPath(path)))
@@ -130,7 +136,8 @@ impl<'b> Compiler<'b> {
             owner: self.shared(route.owner.as_str()),
             targets,
             ways,
-            scopes: scopes.collect(),
+            insists: proof.is_none_or(|any_of| any_of.mode == Mode::Enforce),
+            rights: self.rights.rights(route)?,
             identity_headers: identity_headers.collect(),
             timeouts: Timeouts {
                 connect: or(policies.timeouts.connect, defaults.connect),

@@ -7,6 +7,7 @@ use http::HeaderName;
 use smallvec::SmallVec;
 
 use super::Destination;
+use crate::rights::Rights;
 use crate::stage::authenticate::Way;
 
 /// What a request on this route meets.
@@ -19,8 +20,10 @@ pub(crate) struct RoutePlan {
     pub(crate) targets: Box<[Target]>,
     /// Ways to prove who calls; empty means open.
     pub(crate) ways: Box<[Way]>,
-    /// Scopes that the caller must all have.
-    pub(crate) scopes: Box<[Box<str>]>,
+    /// Whether who proves nothing is refused.
+    pub(crate) insists: bool,
+    /// What the caller must be allowed.
+    pub(crate) rights: Rights,
     /// Headers made from claims.
     pub(crate) identity_headers: Box<[(HeaderName, ClaimPath)]>,
     /// How long each phase may take.

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use http::header::WWW_AUTHENTICATE;
+use postern_config::document::Mode;
 
 use crate::principal::Principal;
 use crate::reject::{Reason, Rejection};
+use crate::rights::{Circumstances, Kind, Verdict};
 use crate::snapshot::RoutePlan;
 
 /// Proof that a principal may use a route. It holds the route, so the request sees one generation to its end.
@@ -30,20 +32,51 @@ impl Permit {
     }
 }
 
-/// Lets the principal pass when it holds every scope that the route asks for.
+/// What was decided: the permit or the refusal, and what the route's demands said.
+pub(crate) struct Decided {
+    /// 403 when a demand that is insisted on is not met.
+    pub(crate) permit: Result<Permit, Rejection>,
+    /// For the log, for metrics and for `explain`.
+    pub(crate) verdicts: Vec<Verdict>,
+}
+
+/// Lets the principal pass when it meets every demand of the route that is insisted on. Those that are tried out are
+/// asked as well, and change nothing.
 ///
-/// # Errors
-/// 403, for a bearer of a token with the scopes that are asked for (RFC 6750 §3.1).
-pub(crate) fn authorize(route: Arc<RoutePlan>, principal: Principal) -> Result<Permit, Rejection> {
-    if route.scopes.iter().all(|scope| principal.holds(scope)) {
-        return Ok(Permit { route, principal });
+/// `all` asks for a verdict also where there is nothing to tell.
+pub(crate) fn authorize(
+    route: Arc<RoutePlan>,
+    principal: Principal,
+    circumstances: &Circumstances<'_>,
+    all: bool,
+) -> Decided {
+    let verdicts = route.rights.decide(&principal, circumstances, all);
+    let refusing = verdicts.iter().find(|verdict| !verdict.allowed && verdict.mode == Mode::Enforce);
+    let permit = match refusing {
+        None => Ok(Permit { route, principal }),
+        Some(verdict) => Err(refusal(verdict, &route, &principal)),
+    };
+    Decided { permit, verdicts }
+}
+
+/// The client learns the reason's code and no more: names of policies tell how the boundary is built.
+fn refusal(verdict: &Verdict, route: &RoutePlan, principal: &Principal) -> Rejection {
+    let reason = match verdict.kind {
+        Kind::Scopes => Reason::ScopeMissing,
+        Kind::Roles => Reason::RoleMissing,
+        Kind::Addresses => Reason::AddressDenied,
+        Kind::Policies | Kind::Authentication => Reason::PolicyDenied,
+    };
+    let rejection = Rejection::new(reason, verdict.why.clone());
+    // For a bearer of a token, with the scopes that are asked for (RFC 6750 §3.1).
+    match verdict.kind == Kind::Scopes && principal.has_token() {
+        true => rejection.header(WWW_AUTHENTICATE, challenge(&route.rights.scopes())),
+        false => rejection,
     }
-    let rejection = Rejection::new(Reason::ScopeMissing, "");
-    Err(if principal.has_token() { rejection.header(WWW_AUTHENTICATE, challenge(&route.scopes)) } else { rejection })
 }
 
 /// Scopes with characters that RFC 6749 §3.3 has no room for are not named: a quote would end the value.
-fn challenge(scopes: &[Box<str>]) -> HeaderValue {
+fn challenge(scopes: &[&str]) -> HeaderValue {
     let token = |scope: &str| scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
     let named = scopes.iter().all(|scope| token(scope)).then(|| scopes.join(" "));
     named
@@ -61,6 +94,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::rights::Rights;
     use crate::snapshot::{PathPlan, Timeouts};
 
     fn route(scopes: &[&str]) -> Arc<RoutePlan> {
@@ -69,7 +103,8 @@ mod tests {
             owner: "team-orders".into(),
             targets: Box::default(),
             ways: Box::default(),
-            scopes: scopes.iter().map(|scope| Box::from(*scope)).collect(),
+            insists: true,
+            rights: Rights::of_scopes(scopes),
             identity_headers: Box::default(),
             timeouts: Timeouts::default(),
             body_max: 0,
@@ -82,6 +117,12 @@ mod tests {
     fn bearer(scopes: &[&str]) -> Principal {
         let scopes = scopes.iter().map(|scope| Box::from(*scope)).collect();
         Principal::of_token("u-1", "jwt:corp".into(), scopes, json!({}))
+    }
+
+    fn decided(route: Arc<RoutePlan>, principal: Principal) -> Result<Permit, Rejection> {
+        let client = std::net::Ipv4Addr::LOCALHOST.into();
+        let circumstances = Circumstances { method: "GET", host: "a.example.com", path: Some("/"), client, now: 0 };
+        authorize(route, principal, &circumstances, false).permit
     }
 
     #[test]
@@ -99,7 +140,7 @@ mod tests {
             (&["a b"], &["a", "b"], false),
         ];
         for (asked, held, passes) in cases {
-            let found = authorize(route(asked), bearer(held));
+            let found = decided(route(asked), bearer(held));
             assert_eq!(found.is_ok(), *passes, "{asked:?} of {held:?}");
             if let Ok(permit) = found {
                 assert_eq!(&*permit.route().id, "/orders#default");
@@ -110,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_bearer_is_told_which_scopes_and_others_are_not() {
-        let refused = |principal, scopes: &[&str]| authorize(route(scopes), principal).err().expect("refused");
+        let refused = |principal, scopes: &[&str]| decided(route(scopes), principal).err().expect("refused");
         let rejection = refused(bearer(&[]), &["a", "b"]);
         assert_eq!((rejection.reason, rejection.reason.status().as_u16()), (Reason::ScopeMissing, 403));
         let told = |rejection: &Rejection| {

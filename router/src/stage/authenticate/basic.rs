@@ -28,15 +28,16 @@ pub(crate) struct Realm {
 }
 
 struct User {
-    name: Arc<str>,
     stored: StoredHash,
-    scopes: Arc<[Box<str>]>,
+    /// Who it is, once the password was right.
+    principal: Principal,
 }
 
 impl Realm {
     /// Parses the hashes. A user whose hash is of no use is left out and [noted](Self::notes).
     pub(crate) fn compile(document: &BasicRealm) -> Self {
         let name = &document.name;
+        let via: Arc<str> = format!("basic:{name}").into();
         let (mut users, mut by_name, mut notes) = (Vec::new(), HashMap::new(), Vec::new());
         for user in &document.users {
             match StoredHash::compile(&user.hash) {
@@ -45,18 +46,13 @@ impl Realm {
                     // Of two with one name the first counts; the document's check refuses them anyway.
                     by_name.entry(Arc::clone(&name)).or_insert(users.len());
                     let scopes = user.scopes.iter().map(|scope| scope.as_str().into()).collect();
-                    users.push(User { name, stored, scopes });
+                    let principal = Principal::of_user(name, Arc::clone(&via), scopes).with_roles(&user.roles);
+                    users.push(User { stored, principal });
                 }
                 Err(why) => notes.push(format!("user {} is left out: the hash {why}", user.name)),
             }
         }
-        Self {
-            via: format!("basic:{name}").into(),
-            users: users.into(),
-            by_name,
-            challenge: challenge::of_realm(name.as_str()),
-            notes,
-        }
+        Self { via, users: users.into(), by_name, challenge: challenge::of_realm(name.as_str()), notes }
     }
 
     /// What was left out, for the log and for `check`.
@@ -147,8 +143,7 @@ impl PasswordQuestion {
 
     /// Who it is, when the password was right.
     pub(crate) fn principal(&self) -> Principal {
-        let user = self.user();
-        Principal::of_user(Arc::clone(&user.name), Arc::clone(&self.realm.via), Arc::clone(&user.scopes))
+        self.user().principal.clone()
     }
 
     /// The refusal, when it was wrong.

@@ -13,6 +13,7 @@ use super::rules::Rules;
 use super::token::Token;
 use crate::place::TokenPlace;
 use crate::principal::Principal;
+use crate::snapshot::ClaimPath;
 
 /// An issuer of tokens, with its keys.
 pub(crate) struct Issuer {
@@ -26,6 +27,7 @@ pub(crate) struct Issuer {
     place: Option<TokenPlace>,
     /// Whether its keys are fetched, so that others may come.
     is_published: bool,
+    roles: ClaimPath,
     keys: Box<[Key]>,
     notes: Vec<String>,
 }
@@ -69,6 +71,7 @@ impl Issuer {
             rules: Rules::compile(document),
             place: document.token.as_ref().map(TokenPlace::compile).transpose()?,
             is_published: document.jwks_url.is_some() || document.discovery_url.is_some(),
+            roles: ClaimPath(document.roles_claim.as_deref().unwrap_or("roles").split('.').map(Into::into).collect()),
             keys: keys.into(),
             notes,
         })
@@ -136,7 +139,8 @@ impl Issuer {
         let subject = subject(claims.get("sub"))?;
         self.rules.check_scopes(&scopes)?;
         let claims = Value::Object(claims.clone());
-        Ok((Principal::of_token(subject, Arc::clone(&self.via), scopes, claims), lifetime))
+        let principal = Principal::of_token(subject, Arc::clone(&self.via), scopes, claims);
+        Ok((principal.with_roles_at(&self.roles), lifetime))
     }
 
     fn check_signature(&self, token: &Token<'_>) -> Result<(), Flaw> {

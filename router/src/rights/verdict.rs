@@ -1,0 +1,117 @@
+//! What was decided about a caller, and by whom: for the log, for metrics and for `explain`.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use postern_config::document::Mode;
+
+/// What one demand says of a caller.
+#[derive(Debug, Clone)]
+pub(crate) struct Verdict {
+    /// Who demands it.
+    pub(crate) layer: Layer,
+    /// What was decided by.
+    pub(crate) kind: Kind,
+    /// Whether it is insisted on.
+    pub(crate) mode: Mode,
+    /// Whether the caller may pass.
+    pub(crate) allowed: bool,
+    /// The policy that decided.
+    pub(crate) policy: Option<Arc<str>>,
+    /// Why not, for the log.
+    pub(crate) why: Cow<'static, str>,
+}
+
+/// Who demands something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Layer {
+    /// The boundary's overrides.
+    Override,
+    /// The path rule with that prefix.
+    Rule(Arc<str>),
+    /// The boundary's defaults.
+    Default,
+    /// The registration.
+    Registration,
+}
+
+/// What a decision was made by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// Who calls, which is no demand of `authorization` but may be tried out as one.
+    Authentication,
+    /// Scopes.
+    Scopes,
+    /// Roles.
+    Roles,
+    /// The client's address.
+    Addresses,
+    /// Policies in Cedar.
+    Policies,
+}
+
+/// The layers as they stand in metrics.
+pub(crate) const LAYERS: [&str; 4] = ["override", "rule", "default", "registration"];
+
+impl Verdict {
+    /// A caller who proved nothing where a proof is only tried out.
+    pub(crate) fn unproved(why: &'static str) -> Self {
+        let (layer, kind, mode) = (Layer::Registration, Kind::Authentication, Mode::Shadow);
+        Self { layer, kind, mode, allowed: false, policy: None, why: Cow::Borrowed(why) }
+    }
+
+    /// Whether it would have been a refusal, had it been insisted on.
+    pub(crate) fn is_shadow_denial(&self) -> bool {
+        !self.allowed && self.mode == Mode::Shadow
+    }
+}
+
+impl Layer {
+    /// Its place in [`LAYERS`].
+    pub(crate) fn index(&self) -> usize {
+        match self {
+            Self::Override => 0,
+            Self::Rule(_) => 1,
+            Self::Default => 2,
+            Self::Registration => 3,
+        }
+    }
+}
+
+impl Kind {
+    /// All of them, in order.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Authentication, Self::Scopes, Self::Roles, Self::Addresses, Self::Policies];
+
+    /// As it stands in logs and metrics.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Authentication => "authentication",
+            Self::Scopes => "scopes",
+            Self::Roles => "roles",
+            Self::Addresses => "addresses",
+            Self::Policies => "policies",
+        }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(prefix) => write!(f, "rule {prefix}"),
+            other => f.write_str(LAYERS[other.index()]),
+        }
+    }
+}
+
+/// Layer and policy, or what else decided: `override:office-hours`, `registration:scopes`. Of an authentication it is
+/// not known which layer demands it: they replace each other.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == Kind::Authentication {
+            return write!(f, "authentication:{}", self.why);
+        }
+        write!(f, "{}:{}", self.layer, self.policy.as_deref().unwrap_or(self.kind.word()))
+    }
+}
