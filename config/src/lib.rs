@@ -2,7 +2,7 @@
 //! merged file that is all that travels between the syncer and the router.
 //!
 //! Owns: the wire form of [`document::BoundaryDocument`] and [`document::Registration`], the leaf values
-//! that cannot hold anything bad ([`value`]), the checks ([`check`]), the merged file ([`merged`])
+//! that cannot hold anything bad ([`value`]), what a consumer's key looks like ([`api_key`]), the checks ([`check`]), the merged file ([`merged`])
 //! and the bounded, atomic way of reading and replacing it ([`mod@file`]).
 //!
 //! Must never know: sockets, runtimes, AWS, HTTP statuses. Everything here is a function of its
@@ -11,6 +11,7 @@
 //! Layers, each may use those before it:
 //! `limits`, `problem` ← `value` ← `document` ← `parse`, `schema` ← `check` ← `merged`.
 
+pub mod api_key;
 pub mod check;
 pub mod condition;
 pub mod document;

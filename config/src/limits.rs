@@ -35,6 +35,12 @@ pub const ISSUER_KEYS: usize = 100;
 /// Most users of one realm.
 pub const USERS: usize = 10_000;
 
+/// Most consumers of one realm of keys, and most ids that it calls revoked.
+pub const CONSUMERS: usize = 10_000;
+
+/// Most keys of one consumer: one in use, and one to change over to.
+pub const CONSUMER_KEYS: usize = 2;
+
 /// Longest request target and longest root path, in bytes: what a private API Gateway accepts.
 pub const PATH_BYTES: usize = 8_192;
 

@@ -143,7 +143,7 @@ pub(crate) fn outbound(
     upgrade: bool,
 ) -> Outbound {
     let principal = permit.principal();
-    // Where something else than a token proved the caller nothing is taken off: what is signed stays as it is.
+    // Where something else than a token or a key proved the caller nothing is taken off: what is signed stays as it is.
     let off = if principal.has_token() { &*permit.route().ways } else { &[] };
     let off = off.iter().filter_map(Way::place);
     let claim = |path: &_| principal.claim(path);

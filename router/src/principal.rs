@@ -38,6 +38,8 @@ pub(crate) enum Via {
     Jwt(Arc<str>),
     /// `basic:NAME`.
     Basic(Arc<str>),
+    /// `api_key:NAME`.
+    ApiKey(Arc<str>),
 }
 
 impl Via {
@@ -46,7 +48,7 @@ impl Via {
         match self {
             Self::None => "none",
             Self::Iam => "iam",
-            Self::Jwt(name) | Self::Basic(name) => name,
+            Self::Jwt(name) | Self::Basic(name) | Self::ApiKey(name) => name,
         }
     }
 }
@@ -81,7 +83,12 @@ impl Principal {
         Self { name: Name::Proved(name), via: Via::Basic(via), scopes: Some(scopes), claims: None }
     }
 
-    /// The subject, the user, `anonymous` or `iam`. Unique only together with [`via`](Self::via).
+    /// A consumer whose key was verified.
+    pub(crate) fn of_key(name: Arc<str>, via: Arc<str>, scopes: Arc<[Box<str>]>, claims: Arc<Value>) -> Self {
+        Self { name: Name::Proved(name), via: Via::ApiKey(via), scopes: Some(scopes), claims: Some(claims) }
+    }
+
+    /// The subject, the user, the consumer, `anonymous` or `iam`. Unique only together with [`via`](Self::via).
     pub(crate) fn name(&self) -> &str {
         match &self.name {
             Name::Fixed(name) => name,
@@ -89,14 +96,14 @@ impl Principal {
         }
     }
 
-    /// `jwt:NAME`, `basic:NAME`, `iam` or `none`.
+    /// `jwt:NAME`, `basic:NAME`, `api_key:NAME`, `iam` or `none`.
     pub(crate) fn via(&self) -> &str {
         self.via.as_str()
     }
 
-    /// Whether a token proved it.
+    /// Whether a token or a key proved it.
     pub(crate) fn has_token(&self) -> bool {
-        matches!(self.via, Via::Jwt(_))
+        matches!(self.via, Via::Jwt(_) | Via::ApiKey(_))
     }
 
     /// Whether it may do what `scope` names.
@@ -120,7 +127,7 @@ impl Principal {
                 }
                 _ => return None,
             },
-            (None, Via::None | Via::Iam | Via::Jwt(_)) => return None,
+            (None, Via::None | Via::Iam | Via::Jwt(_) | Via::ApiKey(_)) => return None,
         };
         has_one_reading(&text).then(|| text.into_owned())
     }

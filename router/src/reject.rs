@@ -44,6 +44,7 @@ pub(crate) enum Reason {
     CredentialsInvalid,
     TokenInvalid,
     TokenExpired,
+    KeyExpired,
     ScopeMissing,
     KeysMissing,
     PasswordChecksBusy,
@@ -134,6 +135,7 @@ rows! {
     CredentialsInvalid "credentials_invalid" 401 Client "the credentials are not valid";
     TokenInvalid "token_invalid" 401 Client "the token is not valid";
     TokenExpired "token_expired" 401 Client "the token has expired";
+    KeyExpired "key_expired" 401 Client "the key has expired";
     ScopeMissing "scope_missing" 403 Client "the caller lacks a required scope";
     KeysMissing "keys_missing" 503 Configuration "tokens cannot be verified at the moment";
     PasswordChecksBusy "password_checks_busy" 503 Router "too many passwords are being verified";

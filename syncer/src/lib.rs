@@ -19,6 +19,7 @@ mod commands;
 pub mod guard;
 pub mod issuers;
 pub mod item;
+mod key;
 pub mod limits;
 mod logging;
 pub mod metrics;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod addresses;
+mod api_keys;
 mod audit;
 mod certificates;
 mod crowds;

@@ -172,7 +172,7 @@ fn check_policies(
         refusals.push(Refusal::new(
             Reason::IncompatiblePolicies,
             "/policies/authorization",
-            "scopes are demanded of callers who need not prove who they are; demand jwt or basic as well",
+            "scopes are demanded of callers who need not prove who they are; demand jwt, basic or api_key as well",
         ));
     }
     if policies.path == Some(PathHandling::Raw) && registration.matching.path.is_some() {

@@ -5,7 +5,7 @@ use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
 
 use super::boundary::{bounded, unique, unknown_name};
-use super::{hashes, keys, tokens};
+use super::{api_keys, hashes, keys, tokens};
 
 pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
     bounded(problems, "/identity/jwt", identity.jwt.len(), limits::ISSUERS);
@@ -18,6 +18,7 @@ pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
     for (index, realm) in identity.basic.iter().enumerate() {
         check_realm(problems, &format!("/identity/basic/{index}"), realm);
     }
+    api_keys::check(problems, identity);
 }
 
 /// Whether every way that is named exists.
@@ -40,7 +41,12 @@ pub(super) fn check_any_of(problems: &mut Vec<Problem>, at: &str, any_of: &AnyOf
                 let known = identity.basic.iter().map(|one| one.name.as_str());
                 problems.push(unknown_name(at, "basic realm", name.as_str(), known));
             }
-            Authenticator::Jwt(_) | Authenticator::Basic(_) | Authenticator::Iam | Authenticator::None => {}
+            Authenticator::ApiKey(name) if identity.api_key.iter().all(|one| one.name != *name) => {
+                let known = identity.api_key.iter().map(|one| one.name.as_str());
+                problems.push(unknown_name(at, "api_key realm", name.as_str(), known));
+            }
+            Authenticator::Jwt(_) | Authenticator::Basic(_) | Authenticator::ApiKey(_) => {}
+            Authenticator::Iam | Authenticator::None => {}
         }
     }
 }

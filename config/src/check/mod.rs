@@ -3,6 +3,7 @@
 //! Pure. Must never know files, clocks, AWS or HTTP.
 
 mod admit;
+mod api_keys;
 mod boundary;
 mod destination;
 mod hashes;

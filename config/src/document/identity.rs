@@ -1,12 +1,12 @@
-//! Who may prove what: issuers of tokens, and realms of users. Public keys and hashes only, but for the
-//! shared keys of `HS*` issuers, which the syncer moves out before anything is written.
+//! Who may prove what: issuers of tokens, realms of users, and (in `api_keys`) of consumers. Public keys and hashes
+//! only, but for the shared keys of `HS*` issuers, which the syncer moves out before anything is written.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Roots, is_default, mapping};
+use super::{ApiKeyRealm, Roots, is_default, mapping};
 use crate::value::{HeaderName, Name, Period};
 
 /// The ways in which a caller can prove who it is.
@@ -19,6 +19,9 @@ pub struct Identity {
     /// Lists of users with passwords, named `basic:NAME` in policies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub basic: Vec<BasicRealm>,
+    /// Lists of consumers with keys, named `api_key:NAME` in policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub api_key: Vec<ApiKeyRealm>,
 }
 
 /// An issuer of JSON Web Tokens.

@@ -2,6 +2,7 @@
 //!
 //! Owns the wire form. Must never know behaviour: what a field means is decided in `check` and beyond.
 
+mod api_keys;
 mod boundary;
 mod identity;
 pub(crate) mod mapping;
@@ -9,6 +10,7 @@ mod maps;
 mod policies;
 mod registration;
 
+pub use api_keys::{ApiKeyRealm, Consumer, KeyDigest, KeyPlace};
 pub use boundary::{
     BoundaryDocument, BoundaryKind, ClientCertificate, Destination, DestinationTls, PathRule, PolicyLayer, Protocol,
     Requirement, Roots,

@@ -19,7 +19,7 @@ use rustls::pki_types::ServerName;
 use super::destination::DestinationParts;
 use super::plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts, WEBSOCKET_IDLE};
 use super::{Destination, HostSet, Snapshot, Speaks, TlsPlan, table};
-use crate::stage::authenticate::{Issuer, Realm, Way};
+use crate::stage::authenticate::{Issuer, KeyRealm, Realm, Way};
 use crate::upstream::{ClientConfigs, Verify};
 
 /// What is fixed at start and matters here.
@@ -73,6 +73,7 @@ struct Compiler<'b> {
     options: Options,
     issuers: HashMap<Name, Arc<Issuer>>,
     realms: HashMap<Name, Arc<Realm>>,
+    key_realms: HashMap<Name, Arc<KeyRealm>>,
     destinations: HashMap<Arc<str>, Arc<Destination>>,
     tls: ClientConfigs,
     texts: HashSet<Arc<str>>,
@@ -100,11 +101,23 @@ impl<'b> Compiler<'b> {
             notes.extend(realm.notes().iter().map(|note| format!("identity.basic {}: {note}", document.name)));
             realms.insert(document.name.clone(), Arc::new(realm));
         }
+        let mut key_realms = HashMap::new();
+        for document in &identity.api_key {
+            match KeyRealm::compile(document, secrets) {
+                Ok(realm) => {
+                    notes
+                        .extend(realm.notes().iter().map(|note| format!("identity.api_key {}: {note}", document.name)));
+                    key_realms.insert(document.name.clone(), Arc::new(realm));
+                }
+                Err(why) => notes.push(format!("identity.api_key {}: {why}", document.name)),
+            }
+        }
         Self {
             boundary,
             options,
             issuers,
             realms,
+            key_realms,
             destinations: HashMap::new(),
             tls: ClientConfigs::default(),
             texts: HashSet::new(),
@@ -151,6 +164,7 @@ impl<'b> Compiler<'b> {
             Authenticator::Iam => Some(Way::Iam),
             Authenticator::Jwt(name) => self.issuers.get(name).cloned().map(Way::Jwt),
             Authenticator::Basic(name) => self.realms.get(name).cloned().map(Way::Basic),
+            Authenticator::ApiKey(name) => self.key_realms.get(name).cloned().map(Way::ApiKey),
         };
         compiled.ok_or_else(|| format!("{way} could not be compiled, so nobody could be proved"))
     }

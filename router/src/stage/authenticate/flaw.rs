@@ -18,6 +18,12 @@ pub(crate) enum Flaw {
     // Of a password, found by the pool.
     UnknownUser,
     WrongPassword,
+    // Of a consumer's key.
+    ApiKeyForm,
+    UnknownApiKey,
+    WrongApiKey,
+    RevokedApiKey,
+    ExpiredApiKey,
     // Of a token's form.
     TokenTooLong,
     TokenParts,
@@ -61,7 +67,12 @@ impl Flaw {
             | Self::BasicControl
             | Self::SignatureForm
             | Self::UnknownUser
-            | Self::WrongPassword => Reason::CredentialsInvalid,
+            | Self::WrongPassword
+            | Self::ApiKeyForm
+            | Self::UnknownApiKey
+            | Self::WrongApiKey
+            | Self::RevokedApiKey => Reason::CredentialsInvalid,
+            Self::ExpiredApiKey => Reason::KeyExpired,
             Self::TokenTooLong
             | Self::TokenParts
             | Self::TokenEncoding
@@ -100,6 +111,11 @@ impl Flaw {
             Self::SignatureForm => "iam: malformed signature",
             Self::UnknownUser => "basic: unknown user",
             Self::WrongPassword => "basic: wrong password",
+            Self::ApiKeyForm => "key: not of the form pk_ID_SECRET",
+            Self::UnknownApiKey => "key: unknown id",
+            Self::WrongApiKey => "key: wrong secret",
+            Self::RevokedApiKey => "key: revoked",
+            Self::ExpiredApiKey => "key: expired",
             Self::TokenTooLong => "token: too long",
             Self::TokenParts => "token: not three parts",
             Self::TokenEncoding => "token: not base64url",
