@@ -35,6 +35,9 @@ pub const ISSUER_KEYS: usize = 100;
 /// Most users of one realm.
 pub const USERS: usize = 10_000;
 
+/// Most wrong passwords before a client is told to wait: beyond it nobody ever is.
+pub const LOCKOUT_FAILURES: u32 = 1_000_000;
+
 /// Most consumers of one realm of keys, and most ids that it calls revoked.
 pub const CONSUMERS: usize = 10_000;
 

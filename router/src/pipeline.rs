@@ -100,7 +100,7 @@ async fn run<B: ClientBody>(
     let proof = authenticate(&route.ways, request.head.fields(), request.head.query(), now, &core.tokens);
     let principal = match proof? {
         Outcome::Proved(principal) => principal,
-        Outcome::Ask(question) => core.shared.passwords.verify(question, Instant::now()).await?,
+        Outcome::Ask(question) => core.shared.passwords.verify(question, request.client, Instant::now()).await?,
     };
     exchange.record.principal = Some(principal.clone());
     let permit = authorize(route, principal)?;

@@ -48,6 +48,7 @@ pub(crate) enum Reason {
     ScopeMissing,
     KeysMissing,
     PasswordChecksBusy,
+    TooManyFailures,
     // The router's own state.
     NotReady,
     Overloaded,
@@ -139,6 +140,7 @@ rows! {
     ScopeMissing "scope_missing" 403 Client "the caller lacks a required scope";
     KeysMissing "keys_missing" 503 Configuration "tokens cannot be verified at the moment";
     PasswordChecksBusy "password_checks_busy" 503 Router "too many passwords are being verified";
+    TooManyFailures "too_many_failures" 429 Client "there were too many failed attempts";
     NotReady "not_ready" 503 Router "the router has no configuration yet";
     Overloaded "overloaded" 503 Router "the router has too much to do";
     ConfigTooOld "config_too_old" 503 Configuration "the configuration is too old to be trusted";

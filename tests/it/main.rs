@@ -18,6 +18,7 @@ mod identity;
 mod jwks;
 mod limits;
 mod listeners;
+mod lockout;
 mod long_answers;
 mod matching;
 mod operations;

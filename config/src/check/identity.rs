@@ -1,6 +1,6 @@
 //! Issuers and realms that can work. Keys are in `keys`, hashes in `hashes`.
 
-use crate::document::{AnyOf, Authenticator, BasicRealm, Identity, JwtIssuer};
+use crate::document::{AnyOf, Authenticator, BasicRealm, Identity, JwtIssuer, LockoutPolicy};
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
 
@@ -105,6 +105,7 @@ pub fn can_be_fetched(url: &str) -> bool {
 fn check_realm(problems: &mut Vec<Problem>, at: &str, realm: &BasicRealm) {
     bounded(problems, &format!("{at}/users"), realm.users.len(), limits::USERS);
     unique(problems, realm.users.iter().map(|user| &user.name), |index| format!("{at}/users/{index}/name"));
+    check_lockout(problems, &format!("{at}/lockout"), &realm.lockout);
     for (index, user) in realm.users.iter().enumerate() {
         let at = format!("{at}/users/{index}");
         if user.name.is_empty() || user.name.contains(':') || user.name.chars().any(char::is_control) {
@@ -120,7 +121,7 @@ fn check_realm(problems: &mut Vec<Problem>, at: &str, realm: &BasicRealm) {
         if let Err(fault) = hashes::check(&user.hash) {
             problems.push(
                 Problem::new(format!("{at}/hash"), ProblemKind::Invalid, fault)
-                    .hint("make one with: htpasswd -nbB USER PASSWORD, or argon2 SALT -id -e"),
+                    .hint("make one with: argon2 SALT -id -e, htpasswd -nbB USER PASSWORD, or openssl passwd -6"),
             );
         }
         for (place, scope) in user.scopes.iter().enumerate() {
@@ -131,6 +132,28 @@ fn check_realm(problems: &mut Vec<Problem>, at: &str, realm: &BasicRealm) {
                     format!("{} is no scope", shown(scope)),
                 ));
             }
+        }
+    }
+}
+
+fn check_lockout(problems: &mut Vec<Problem>, at: &str, policy: &LockoutPolicy) {
+    let LockoutPolicy { failures, within, lasts } = policy;
+    if failures.is_some_and(|failures| !(1..=limits::LOCKOUT_FAILURES).contains(&failures)) {
+        problems.push(
+            Problem::new(format!("{at}/failures"), ProblemKind::Limit, "is not between 1 and 1000000")
+                .hint("10 when left out"),
+        );
+    }
+    for (field, period) in [("within", within), ("for", lasts)] {
+        if period.is_some_and(|period| !(1..=limits::TIMEOUT_SECONDS).contains(&period.duration().as_secs())) {
+            problems.push(
+                Problem::new(
+                    format!("{at}/{field}"),
+                    ProblemKind::Limit,
+                    "is shorter than a second or longer than a day",
+                )
+                .hint("5m when left out"),
+            );
         }
     }
 }

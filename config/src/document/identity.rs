@@ -213,6 +213,26 @@ pub struct BasicRealm {
     pub name: Name,
     /// Its users.
     pub users: Vec<BasicUser>,
+    /// When a client that guesses is told to wait; after ten wrong passwords in five minutes, for five minutes, when left
+    /// out.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lockout: LockoutPolicy,
+}
+
+/// When a client that guesses is told to wait. What is counted is a user's name together with the client's network (one
+/// IPv4 address, or 64 bits of an IPv6 one), by each router for itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct LockoutPolicy {
+    /// How many wrong passwords are too many; 10 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<u32>,
+    /// In what time; 5 minutes when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Period>,
+    /// How long to wait; 5 minutes when left out.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<Period>,
 }
 
 /// One user.
@@ -221,7 +241,7 @@ pub struct BasicRealm {
 pub struct BasicUser {
     /// The name, without a colon (RFC 7617 §2).
     pub name: String,
-    /// An argon2id hash in PHC form, or a bcrypt hash.
+    /// An argon2id hash in PHC form, a bcrypt hash, or one of sha-crypt (`$5$`, `$6$`).
     pub hash: String,
     /// Scopes that this user has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -234,4 +254,4 @@ impl fmt::Debug for BasicUser {
     }
 }
 
-mapping!(Identity, JwtIssuer, ClaimRule, TokenPlace, Jwks, Jwk, BasicRealm, BasicUser);
+mapping!(Identity, JwtIssuer, ClaimRule, TokenPlace, Jwks, Jwk, BasicRealm, BasicUser, LockoutPolicy);

@@ -15,7 +15,9 @@ pub use boundary::{
     BoundaryDocument, BoundaryKind, ClientCertificate, Destination, DestinationTls, PathRule, PolicyLayer, Protocol,
     Requirement, Roots,
 };
-pub use identity::{Algorithm, BasicRealm, BasicUser, ClaimRule, Identity, Jwk, Jwks, JwtIssuer, TokenPlace};
+pub use identity::{
+    Algorithm, BasicRealm, BasicUser, ClaimRule, Identity, Jwk, Jwks, JwtIssuer, LockoutPolicy, TokenPlace,
+};
 pub use policies::{AnyOf, Authenticator, Authorization, BodyPolicy, PathHandling, PolicySet, RouteTimeouts};
 pub use registration::{ApiVersion, Registration, RegistrationKind, Rewrite, RouteId, RouteMatch, Target};
 
