@@ -44,6 +44,7 @@ pub(crate) enum Reason {
     CredentialsInvalid,
     TokenInvalid,
     TokenExpired,
+    TokenRevoked,
     KeyExpired,
     ScopeMissing,
     KeysMissing,
@@ -136,6 +137,7 @@ rows! {
     CredentialsInvalid "credentials_invalid" 401 Client "the credentials are not valid";
     TokenInvalid "token_invalid" 401 Client "the token is not valid";
     TokenExpired "token_expired" 401 Client "the token has expired";
+    TokenRevoked "token_revoked" 401 Client "the token was revoked";
     KeyExpired "key_expired" 401 Client "the key has expired";
     ScopeMissing "scope_missing" 403 Client "the caller lacks a required scope";
     KeysMissing "keys_missing" 503 Configuration "tokens cannot be verified at the moment";

@@ -36,6 +36,9 @@ postern-syncer run --boundary boundary.yaml --registrations registrations/ --out
     /// Make keys for consumers, and take them back.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// What a boundary keeps of revoked tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Let go what the shrink guard holds.
     #[command(after_help = "Example:\n  postern-syncer release --admin 127.0.0.1:9902")]
     Release(AdminArgs),
@@ -201,6 +204,30 @@ pub(crate) enum KeyCommand {
         #[command(flatten)]
         boundary: BoundaryArgs,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make digests for identity.jwt[].revoked.digests; - reads standard input.
+    #[command(after_help = "Example:\n  postern-syncer token digests --kind jti ids.txt")]
+    Digests {
+        /// What the lines are
+        #[arg(long, value_enum)]
+        kind: RevokedKind,
+        /// One a line
+        file: PathBuf,
+    },
+}
+
+/// What a token is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RevokedKind {
+    /// Its id.
+    Jti,
+    /// Its subject.
+    Sub,
+    /// The key that signed it.
+    Kid,
 }
 
 /// Where the boundary is, for the commands of operations.

@@ -34,6 +34,7 @@ mod route;
 pub mod settings;
 pub mod source;
 pub mod status;
+mod token;
 pub mod translate;
 
 pub use commands::main;

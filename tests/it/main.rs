@@ -26,6 +26,7 @@ mod pipelining;
 mod poison;
 mod readme;
 mod reloading;
+mod revocation;
 mod scale;
 mod signatures;
 mod stale_connections;

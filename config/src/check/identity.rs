@@ -5,7 +5,7 @@ use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
 
 use super::boundary::{bounded, unique, unknown_name};
-use super::{api_keys, hashes, keys, tokens};
+use super::{api_keys, hashes, keys, revoked, tokens};
 
 pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
     bounded(problems, "/identity/jwt", identity.jwt.len(), limits::ISSUERS);
@@ -15,6 +15,7 @@ pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
     for (index, issuer) in identity.jwt.iter().enumerate() {
         check_issuer(problems, &format!("/identity/jwt/{index}"), issuer);
     }
+    revoked::check(problems, identity);
     for (index, realm) in identity.basic.iter().enumerate() {
         check_realm(problems, &format!("/identity/basic/{index}"), realm);
     }

@@ -12,6 +12,7 @@ mod identity;
 mod keys;
 mod layers;
 mod matching;
+mod revoked;
 mod rules;
 mod targets;
 mod tokens;

@@ -19,6 +19,7 @@ pub(super) fn refuse(ways: &[Way], flaw: Flaw) -> Rejection {
         Reason::ScopeMissing => rejection.header(WWW_AUTHENTICATE, insufficient(ways)),
         Reason::TokenInvalid => challenged(rejection, challenges(ways, &TOKEN_INVALID)),
         Reason::TokenExpired => challenged(rejection, challenges(ways, &TOKEN_EXPIRED)),
+        Reason::TokenRevoked => challenged(rejection, challenges(ways, &TOKEN_REVOKED)),
         _ => challenged(rejection, challenges(ways, &BEARER)),
     }
 }
@@ -84,6 +85,9 @@ const TOKEN_INVALID: HeaderValue = HeaderValue::from_static(
 );
 const TOKEN_EXPIRED: HeaderValue = HeaderValue::from_static(
     r#"Bearer realm="postern", error="invalid_token", error_description="the token has expired""#,
+);
+const TOKEN_REVOKED: HeaderValue = HeaderValue::from_static(
+    r#"Bearer realm="postern", error="invalid_token", error_description="the token was revoked""#,
 );
 const INSUFFICIENT: HeaderValue = HeaderValue::from_static(r#"Bearer realm="postern", error="insufficient_scope""#);
 const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="postern", charset="UTF-8""#);

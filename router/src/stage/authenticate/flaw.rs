@@ -46,6 +46,7 @@ pub(crate) enum Flaw {
     Expired,
     Subject,
     Scopes,
+    Revoked,
     AuthorizedParty,
     Claim,
     IssuerScopes,
@@ -94,6 +95,7 @@ impl Flaw {
             | Self::Claim => Reason::TokenInvalid,
             Self::IssuerScopes => Reason::ScopeMissing,
             Self::Expired => Reason::TokenExpired,
+            Self::Revoked => Reason::TokenRevoked,
             Self::NoKeys | Self::KeyAwaited => Reason::KeysMissing,
         }
     }
@@ -132,6 +134,7 @@ impl Flaw {
             Self::Times => "token: exp is missing, or exp, nbf or iat is not a number",
             Self::NotYetValid => "token: not valid yet",
             Self::Expired => "token: expired",
+            Self::Revoked => "token: revoked",
             Self::Subject => "token: sub is not a plain string",
             Self::Scopes => "token: scope or scp is not a list of strings",
             Self::AuthorizedParty => "token: azp is none that the issuer's rules take",

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::Flaw;
 use super::keys::Key;
+use super::revoked::Revoked;
 use super::rules::Rules;
 use super::token::Token;
 use crate::place::TokenPlace;
@@ -22,6 +23,7 @@ pub(crate) struct Issuer {
     audiences: Box<[Box<str>]>,
     leeway: f64,
     rules: Rules,
+    revoked: Revoked,
     /// Where its tokens stand; in `Authorization` when nothing is said.
     place: Option<TokenPlace>,
     /// Whether its keys are fetched, so that others may come.
@@ -67,6 +69,7 @@ impl Issuer {
             audiences: document.audiences.iter().map(|one| one.as_str().into()).collect(),
             leeway: document.leeway.duration().as_secs_f64(),
             rules: Rules::compile(document),
+            revoked: Revoked::compile(&document.revoked)?,
             place: document.token.as_ref().map(TokenPlace::compile).transpose()?,
             is_published: document.jwks_url.is_some() || document.discovery_url.is_some(),
             keys: keys.into(),
@@ -123,7 +126,7 @@ impl Issuer {
             return Err(Flaw::NoKeys);
         }
         self.rules.check_type(token.typ.as_deref())?;
-        self.check_signature(token)?;
+        let key = self.check_signature(token)?;
         let claims = &token.claims;
         if !claims.get("iss").and_then(Value::as_str).is_some_and(|iss| self.is_named(iss)) {
             return Err(Flaw::UnknownIssuer);
@@ -131,6 +134,10 @@ impl Issuer {
         self.check_audience(claims.get("aud"))?;
         let lifetime = self.lifetime(claims)?;
         lifetime.check(now)?;
+        // By the key that signed it, whether the token names that or not.
+        if self.revoked.holds(claims, key.kid().or(token.kid.as_deref())) {
+            return Err(Flaw::Revoked);
+        }
         self.rules.check_claims(claims)?;
         let scopes = scopes(claims)?;
         let subject = subject(claims.get("sub"))?;
@@ -139,7 +146,8 @@ impl Issuer {
         Ok((Principal::of_token(subject, Arc::clone(&self.via), scopes, claims), lifetime))
     }
 
-    fn check_signature(&self, token: &Token<'_>) -> Result<(), Flaw> {
+    /// The key that made the signature.
+    fn check_signature(&self, token: &Token<'_>) -> Result<&Key, Flaw> {
         if token.kid.is_none() && self.is_ambiguous(token.algorithm) {
             return Err(Flaw::UnknownKey);
         }
@@ -157,7 +165,7 @@ impl Issuer {
             }
             tries += 1;
             if key.verifies(token.algorithm, token.signed, token.signature) {
-                return Ok(());
+                return Ok(key);
             }
             flaw = Flaw::Signature;
         }

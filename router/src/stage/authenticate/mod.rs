@@ -12,6 +12,7 @@ mod json;
 mod jwt;
 mod keys;
 mod presented;
+mod revoked;
 mod rules;
 mod stored;
 mod token;
