@@ -24,6 +24,9 @@ pub type Entry = [u8; 16];
 /// Bytes of an entry.
 pub const ENTRY_BYTES: usize = size_of::<Entry>();
 
+/// As many as make 1 024 characters: a line that editors and `diff` can bear.
+pub const ENTRIES_A_TEXT: usize = 48;
+
 impl Kind {
     /// The word in documents.
     pub fn word(self) -> &'static str {

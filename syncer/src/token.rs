@@ -27,7 +27,7 @@ pub(crate) fn run(command: &TokenCommand) -> Result<(), Failure> {
     }
     // Items of a list, each short enough for an editor.
     let lines: Vec<String> =
-        entries.chunks(ENTRIES_A_LINE).map(|some| format!("- \"{}\"", revocation::to_text(some))).collect();
+        entries.chunks(revocation::ENTRIES_A_TEXT).map(|some| format!("- \"{}\"", revocation::to_text(some))).collect();
     print(&lines.join("\n"));
     Ok(())
 }
@@ -44,6 +44,3 @@ fn read(path: &Path) -> Result<String, Failure> {
     };
     String::from_utf8(bytes).map_err(|_| Failure::found(format!("{} is not UTF-8 text", path.display())))
 }
-
-/// 1 024 characters of base64url.
-const ENTRIES_A_LINE: usize = 48;

@@ -6,8 +6,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApiKeyRealm, Roots, is_default, mapping};
-use crate::value::{HeaderName, Name, Period, Timestamp};
+use super::{ApiKeyRealm, RevokedTokens, Roots, is_default, mapping};
+use crate::value::{HeaderName, Name, Period};
 
 /// The ways in which a caller can prove who it is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -73,27 +73,6 @@ pub struct JwtIssuer {
     /// Tokens that are not taken although they are sound.
     #[serde(default, skip_serializing_if = "is_default")]
     pub revoked: RevokedTokens,
-}
-
-/// Tokens that are not taken although they are sound.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(remote = "Self", deny_unknown_fields)]
-pub struct RevokedTokens {
-    /// By their ids.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub jti: Vec<String>,
-    /// By their subjects: all tokens of a caller.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sub: Vec<String>,
-    /// By the keys that signed them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub kid: Vec<String>,
-    /// Those that were made (`iat`) before this instant, or do not say when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub issued_before: Option<Timestamp>,
-    /// Many of any kind, as digests: `postern-syncer token digests` makes them. A text holds any number of them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub digests: Vec<String>,
 }
 
 /// A claim that a token must make.
@@ -278,4 +257,4 @@ impl fmt::Debug for BasicUser {
     }
 }
 
-mapping!(Identity, JwtIssuer, ClaimRule, TokenPlace, Jwks, Jwk, BasicRealm, BasicUser, LockoutPolicy, RevokedTokens);
+mapping!(Identity, JwtIssuer, ClaimRule, TokenPlace, Jwks, Jwk, BasicRealm, BasicUser, LockoutPolicy);

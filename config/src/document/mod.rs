@@ -9,6 +9,7 @@ pub(crate) mod mapping;
 mod maps;
 mod policies;
 mod registration;
+mod revoked;
 
 pub use api_keys::{ApiKeyRealm, Consumer, KeyDigest, KeyPlace};
 pub use boundary::{
@@ -16,11 +17,11 @@ pub use boundary::{
     Requirement, Roots,
 };
 pub use identity::{
-    Algorithm, BasicRealm, BasicUser, ClaimRule, Identity, Jwk, Jwks, JwtIssuer, LockoutPolicy, RevokedTokens,
-    TokenPlace,
+    Algorithm, BasicRealm, BasicUser, ClaimRule, Identity, Jwk, Jwks, JwtIssuer, LockoutPolicy, TokenPlace,
 };
 pub use policies::{AnyOf, Authenticator, Authorization, BodyPolicy, PathHandling, PolicySet, RouteTimeouts};
 pub use registration::{ApiVersion, Registration, RegistrationKind, Rewrite, RouteId, RouteMatch, Target};
+pub use revoked::{RevokedDigests, RevokedText, RevokedTokens};
 
 pub(crate) use mapping::mapping;
 

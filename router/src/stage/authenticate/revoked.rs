@@ -1,41 +1,29 @@
 //! Tokens of an issuer that were taken back: a sorted list of digests, sixteen bytes each, searched by halves.
 //!
-//! Made with each generation and never changed. Must never know keys or times, but for when a token says it was made.
+//! Never changed, and shared with the document it came from. Must never know keys or times, but for when a token says it was made.
 
-use postern_config::document::RevokedTokens;
-use postern_config::revocation::{self, Entry, Kind};
+use postern_config::document::{RevokedDigests, RevokedTokens};
+use postern_config::revocation::Kind;
 use serde_json::{Map, Value};
 
 /// What was taken back of one issuer.
-#[derive(Default)]
 pub(super) struct Revoked {
-    /// Sorted, each once.
-    entries: Box<[Entry]>,
+    /// What was written out.
+    few: RevokedDigests,
+    /// What came as digests.
+    many: RevokedDigests,
     /// Tokens made before it are not taken, in Unix seconds.
     issued_before: Option<f64>,
 }
 
 impl Revoked {
-    /// Reads the lists.
-    ///
-    /// # Errors
-    /// When a list cannot be read: then nothing tells what was taken back.
-    pub(super) fn compile(document: &RevokedTokens) -> Result<Self, String> {
+    pub(super) fn compile(document: &RevokedTokens) -> Self {
         let RevokedTokens { jti, sub, kid, issued_before, digests } = document;
-        let mut entries = Vec::new();
-        for (kind, values) in [(Kind::Jti, jti), (Kind::Sub, sub), (Kind::Kid, kid)] {
-            entries.extend(values.iter().map(|value| kind.entry(value)));
-        }
-        // As many as there will be, so that the list never grows by doubling.
-        entries.reserve_exact(digests.iter().map(|text| text.len() * 3 / 4 / revocation::ENTRY_BYTES).sum());
-        for (index, text) in digests.iter().enumerate() {
-            revocation::read_text(text, &mut entries).map_err(|why| format!("revoked.digests {index} {why}"))?;
-        }
-        entries.sort_unstable();
-        entries.dedup();
+        let written = [(Kind::Jti, jti), (Kind::Sub, sub), (Kind::Kid, kid)];
+        let few = written.into_iter().flat_map(|(kind, values)| values.iter().map(move |value| kind.entry(value)));
         // Exact: the seconds of our time are far below 2^53.
         let issued_before = issued_before.map(|instant| instant.unix() as f64);
-        Ok(Self { entries: entries.into(), issued_before })
+        Self { few: few.collect(), many: digests.clone(), issued_before }
     }
 
     /// Whether a token with these claims, signed by the key `kid`, was taken back.
@@ -47,10 +35,13 @@ impl Revoked {
                 return true;
             }
         }
-        if self.entries.is_empty() {
+        if self.few.count() + self.many.count() == 0 {
             return false;
         }
-        let has = |kind: Kind, value: &str| self.entries.binary_search(&kind.entry(value)).is_ok();
+        let has = |kind: Kind, value: &str| {
+            let entry = kind.entry(value);
+            self.few.holds(&entry) || self.many.holds(&entry)
+        };
         let claimed = |kind: Kind| match claims.get(kind.word()) {
             None => false,
             Some(Value::String(text)) => has(kind, text),
@@ -63,13 +54,14 @@ impl Revoked {
 
 #[cfg(test)]
 mod tests {
+    use postern_config::revocation::{self, Entry};
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
 
     fn revoked(document: &Value) -> Revoked {
-        Revoked::compile(&serde_json::from_value(document.clone()).unwrap()).unwrap()
+        Revoked::compile(&serde_json::from_value(document.clone()).unwrap())
     }
 
     fn holds(revoked: &Revoked, claims: &Value, kid: Option<&str>) -> bool {
@@ -119,7 +111,7 @@ mod tests {
         let entries: Vec<Entry> = (0..1_000_000_u32).map(|index| Kind::Jti.entry(&index.to_string())).collect();
         let texts: Vec<String> = entries.chunks(60_000).map(revocation::to_text).collect();
         let list = revoked(&json!({"digests": texts}));
-        assert_eq!((list.entries.len(), size_of_val(&*list.entries)), (1_000_000, 16_000_000));
+        assert_eq!((list.many.count(), size_of::<Entry>()), (1_000_000, 16));
         let taken_back = |index: u32| holds(&list, &json!({"jti": index.to_string()}), None);
         assert!((0..1_000_000).step_by(997).all(taken_back));
         assert!(!(1_000_000..1_010_000).any(taken_back));
