@@ -124,7 +124,32 @@ impl Pepper {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn two_keys_have_two_ids_and_two_digests(one: [u8; RANDOM], other: [u8; RANDOM]) {
+            prop_assume!(one != other);
+            let (one, other) = (of_random(&one), of_random(&other));
+            prop_assert_ne!(&one, &other);
+            let pepper = Pepper::parse(&URL_SAFE_NO_PAD.encode([7; PEPPER_MIN])).unwrap();
+            prop_assert!(pepper.digest(&one).is(&pepper.digest(&one)));
+            prop_assert!(!pepper.digest(&one).is(&pepper.digest(&other)));
+            let read = Digest::parse(&pepper.digest(&one).to_hex()).unwrap();
+            prop_assert!(read.is(&pepper.digest(&one)));
+        }
+
+        #[test]
+        fn any_text_is_a_key_in_one_reading_or_none(text in "(pk_)?[a-zA-Z0-9_. ]{0,60}") {
+            if let Some(id) = id_of(&text) {
+                let secret = text.strip_prefix(&format!("pk_{id}_")).unwrap();
+                prop_assert!(is_id(id) && secret.len() >= SECRET_MIN && is_id(&secret[..SECRET_MIN]));
+                prop_assert_eq!(text.matches('_').count(), 2);
+            }
+        }
+    }
 
     #[test]
     fn a_key_that_is_made_has_the_form_of_one() {
