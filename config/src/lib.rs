@@ -2,7 +2,8 @@
 //! merged file that is all that travels between the syncer and the router.
 //!
 //! Owns: the wire form of [`document::BoundaryDocument`] and [`document::Registration`], the leaf values
-//! that cannot hold anything bad ([`value`]), the checks ([`check`]), the merged file ([`merged`])
+//! that cannot hold anything bad ([`value`]), what a consumer's key looks like ([`api_key`]) and what is kept of tokens that
+//! were taken back ([`revocation`]), the checks ([`check`]), the merged file ([`merged`])
 //! and the bounded, atomic way of reading and replacing it ([`mod@file`]).
 //!
 //! Must never know: sockets, runtimes, AWS, HTTP statuses. Everything here is a function of its
@@ -11,6 +12,7 @@
 //! Layers, each may use those before it:
 //! `limits`, `problem` ← `value` ← `document` ← `parse`, `schema` ← `cedar` ← `check` ← `merged`.
 
+pub mod api_key;
 pub mod cedar;
 pub mod check;
 pub mod condition;
@@ -20,6 +22,7 @@ pub mod limits;
 pub mod merged;
 pub mod parse;
 pub mod problem;
+pub mod revocation;
 pub mod route;
 pub mod schema;
 pub mod secrets;

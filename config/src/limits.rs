@@ -1,8 +1,8 @@
 //! Every bound of the documents and the merged file, in one place, with its reason.
 
-/// Largest boundary document read, in bytes. Boundaries are written by people; 4 MiB holds some
-/// 20 000 path rules.
-pub const BOUNDARY_BYTES: u64 = 4 * 1024 * 1024;
+/// Largest boundary document read, in bytes. What people write stays below 4 MiB, which holds some 20 000 path rules; a
+/// million revoked tokens take 21 MB.
+pub const BOUNDARY_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Largest single registration file read, in bytes. A DynamoDB item ends at 400 KB; a file may hold
 /// a list of them.
@@ -50,6 +50,21 @@ pub const CLAIMS: usize = 64;
 
 /// Most scopes, roles, networks or policies in one demand.
 pub const DEMANDED: usize = 256;
+
+/// Most revoked tokens of one issuer that are written out, of each kind.
+pub const REVOKED_WORDS: usize = 10_000;
+
+/// Most of one boundary that are kept as digests: with 16 bytes each, 16 MB in every router.
+pub const REVOKED_DIGESTS: usize = 1_000_000;
+
+/// Most wrong passwords before a client is told to wait: beyond it nobody ever is.
+pub const LOCKOUT_FAILURES: u32 = 1_000_000;
+
+/// Most consumers of one realm of keys, and most ids that it calls revoked.
+pub const CONSUMERS: usize = 10_000;
+
+/// Most keys of one consumer: one in use, and one to change over to.
+pub const CONSUMER_KEYS: usize = 2;
 
 /// Longest request target and longest root path, in bytes: what a private API Gateway accepts.
 pub const PATH_BYTES: usize = 8_192;

@@ -1,4 +1,4 @@
-//! Shared keys that a boundary carries, on their way out of it: they go into a file of their own, mode
+//! Shared keys and peppers that a boundary carries, on their way out of it: they go into a file of their own, mode
 //! 0600, beside the merged file, and never into the merged file.
 
 use std::collections::BTreeMap;
@@ -31,6 +31,13 @@ impl Secrets {
                     key.k = Some(format!("{REFERENCE}{name}"));
                     secrets.insert(name, secret);
                 }
+            }
+        }
+        for realm in &mut document.identity.api_key {
+            if !realm.pepper.starts_with(REFERENCE) {
+                let name = format!("api_key/{}", realm.name);
+                let pepper = std::mem::replace(&mut realm.pepper, format!("{REFERENCE}{name}"));
+                secrets.insert(name, pepper);
             }
         }
         Self(secrets)
@@ -77,13 +84,15 @@ mod tests {
             "destinations": [{"name": "a", "hosts": ["b.example.com"]}],
             "identity": {"jwt": [{"name": "corp", "issuer": "x", "audiences": ["a"], "jwks": {"keys": [
                 {"kty": "OKP", "crv": "Ed25519", "x": "AA"}, {"kty": "oct", "k": "c2VjcmV0"},
-            ]}}]},
+            ]}}], "api_key": [{"name": "partners", "pepper": "cGVwcGVy", "consumers": []}]},
         }))
         .unwrap();
         let secrets = Secrets::take_from(&mut document);
         let text = serde_json::to_string(&document).unwrap();
         assert!(text.contains("secret:jwt/corp/1") && !text.contains("c2VjcmV0"));
         assert_eq!(secrets.resolve("secret:jwt/corp/1"), Some("c2VjcmV0"));
+        assert!(text.contains("secret:api_key/partners") && !text.contains("cGVwcGVy"));
+        assert_eq!(secrets.resolve("secret:api_key/partners"), Some("cGVwcGVy"));
         assert_eq!(secrets.resolve("jwt/corp/1"), None);
         assert!(!format!("{secrets:?} {document:?}").contains("c2VjcmV0"));
         assert_eq!(Secrets::from_bytes(&secrets.to_bytes()), Ok(secrets));

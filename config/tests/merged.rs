@@ -272,7 +272,7 @@ fn what_a_newer_syncer_adds_is_ignored_and_named() {
     let text = text(2);
     for (from, to, ignored) in [
         ("\"generation\"", "\"region\": {}, \"generation\"", "/region"),
-        ("\"identity\": {", "\"identity\": {\"api_key\": [{\"name\": \"x\"}], ", "/identity/api_key"),
+        ("\"identity\": {", "\"identity\": {\"external\": [{\"name\": \"x\"}], ", "/identity/external"),
         ("\"defaults\": {\"policies\": {", "\"defaults\": {\"policies\": {\"cors\": {}, ", "/defaults/policies/cors"),
         ("\"reason\": \"DestinationNotAllowed\"", "\"reason\": \"NewReason\"", "/refused/0/conditions/0"),
     ] {

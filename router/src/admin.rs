@@ -65,7 +65,7 @@ impl Admin {
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "ok\n".to_owned()),
             "/readyz" => self.readiness(),
-            "/metrics" => text(StatusCode::OK, render(&self.metrics, &self.shared.store, self.shared.hints.counts(), self.age_seconds())),
+            "/metrics" => text(StatusCode::OK, render(&self.metrics, &self.shared.store, self.shared.hints.counts(), self.shared.passwords.lockouts(), self.age_seconds())),
             "/snapshot" => json_answer(StatusCode::OK, &self.snapshot()),
             "/routes" => json_answer(StatusCode::OK, &self.routes()),
             "/explain" => self.explain(request.uri().query().unwrap_or_default()),

@@ -20,6 +20,7 @@ mod hints;
 mod http1;
 mod inbox;
 mod listener;
+mod lockout;
 mod observe;
 mod passwords;
 mod pinning;

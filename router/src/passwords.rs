@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,7 @@ use sha2::Sha256;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use crate::lockout::Lockout;
 use crate::principal::Principal;
 use crate::reject::{Reason, Rejection};
 use crate::stage::authenticate::PasswordQuestion;
@@ -48,6 +50,7 @@ struct Shared {
     proved: Cache<Digest, Instant>,
     /// Who waits for each question that is queued or being worked on.
     waiting: Mutex<HashMap<Digest, Vec<oneshot::Sender<bool>>>>,
+    lockout: Lockout,
 }
 
 impl Passwords {
@@ -66,7 +69,12 @@ impl Passwords {
         // Without randomness digests could be computed by others, and without a thread nothing is checked.
         // Either way the queue has no reader, and every password is refused as if the pool were busy.
         let random = rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut *key).is_ok();
-        let shared = Arc::new(Shared { key, proved: Cache::new(REMEMBERED), waiting: Mutex::default() });
+        let shared = Arc::new(Shared {
+            key,
+            proved: Cache::new(REMEMBERED),
+            waiting: Mutex::default(),
+            lockout: Lockout::default(),
+        });
         let (queue, jobs) = sync_channel(queue);
         let jobs = Arc::new(Mutex::new(jobs));
         for index in 0..if random { threads } else { 0 } {
@@ -80,19 +88,40 @@ impl Passwords {
         Self { shared, queue }
     }
 
-    /// Answers the question; `now` is when it was asked.
+    /// How often somebody was told to wait.
+    pub(crate) fn lockouts(&self) -> u64 {
+        self.shared.lockout.begun()
+    }
+
+    /// Answers the question; `client` asks it, and `now` is when.
     ///
     /// # Errors
-    /// 401 for a wrong password or an unknown user, 503 when too many questions are waiting.
-    pub(crate) async fn verify(&self, question: PasswordQuestion, now: Instant) -> Result<Principal, Rejection> {
+    /// 401 for a wrong password or an unknown user, 429 when there were too many before, 503 when too many questions are
+    /// waiting.
+    pub(crate) async fn verify(
+        &self,
+        question: PasswordQuestion,
+        client: IpAddr,
+        now: Instant,
+    ) -> Result<Principal, Rejection> {
+        let [realm, name] = question.named();
+        let place = Lockout::place(&self.shared.key, realm, name, client);
+        let lockout = &self.shared.lockout;
+        // Before anything is remembered: else a right guess would show all the same.
+        let is_open = || lockout.remaining(&place, now).map_or(Ok(()), |left| Err(PasswordQuestion::wait(left)));
+        is_open()?;
         let digest = self.shared.digest(&question);
         if self.shared.proved.get(&digest).is_some_and(|until| now < until) {
             return Ok(question.principal());
         }
         let question = Arc::new(question);
         match self.enqueue(digest, &question, now)?.await {
-            Ok(true) => Ok(question.principal()),
-            Ok(false) => Err(question.refusal()),
+            // Guesses that are sent at once learn no more than those that come one by one.
+            Ok(true) => is_open().map(|()| question.principal()),
+            Ok(false) => {
+                lockout.failed(place, question.lockout(), now);
+                Err(question.refusal())
+            }
             // The check panicked, or the pool is going down: nothing was proved.
             Err(_) => Err(Rejection::new(Reason::Internal, "a password check was given up")),
         }

@@ -136,7 +136,9 @@ async fn prove(
     let proved = match authenticate(&route.ways, fields, query, now, &core.tokens) {
         Ok(Outcome::Proved(principal)) => Ok(principal),
         // Boxed, so that no other request has the size of one that waits for this.
-        Ok(Outcome::Ask(question)) => Box::pin(core.shared.passwords.verify(question, Instant::now())).await,
+        Ok(Outcome::Ask(question)) => {
+            Box::pin(core.shared.passwords.verify(question, request.client, Instant::now())).await
+        }
         Err(rejection) => Err(rejection),
     };
     match proved {
@@ -197,7 +199,7 @@ pub(crate) fn outbound(
     upgrade: bool,
 ) -> Outbound {
     let principal = permit.principal();
-    // Where something else than a token proved the caller nothing is taken off: what is signed stays as it is.
+    // Where something else than a token or a key proved the caller nothing is taken off: what is signed stays as it is.
     let off = if principal.has_token() { &*permit.route().ways } else { &[] };
     let off = off.iter().filter_map(Way::place);
     let claim = |path: &_| principal.claim(path);

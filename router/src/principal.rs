@@ -51,6 +51,8 @@ pub(crate) enum Via {
     Jwt(Arc<str>),
     /// `basic:NAME`.
     Basic(Arc<str>),
+    /// `api_key:NAME`.
+    ApiKey(Arc<str>),
 }
 
 impl Via {
@@ -59,7 +61,7 @@ impl Via {
         match self {
             Self::None => "none",
             Self::Iam => "iam",
-            Self::Jwt(name) | Self::Basic(name) => name,
+            Self::Jwt(name) | Self::Basic(name) | Self::ApiKey(name) => name,
         }
     }
 }
@@ -124,7 +126,19 @@ impl Principal {
         }
     }
 
-    /// The subject, the user, `anonymous` or `iam`. Unique only together with [`via`](Self::via).
+    /// A consumer whose key was verified.
+    pub(crate) fn of_key(name: Arc<str>, via: Arc<str>, scopes: Arc<[Box<str>]>, claims: Arc<Value>) -> Self {
+        Self {
+            name: Name::Proved(name),
+            via: Via::ApiKey(via),
+            scopes: Some(scopes),
+            roles: Roles::None,
+            claims: Some(claims),
+            known: Some(Arc::default()),
+        }
+    }
+
+    /// The subject, the user, the consumer, `anonymous` or `iam`. Unique only together with [`via`](Self::via).
     pub(crate) fn name(&self) -> &str {
         match &self.name {
             Name::Fixed(name) => name,
@@ -132,7 +146,7 @@ impl Principal {
         }
     }
 
-    /// `jwt:NAME`, `basic:NAME`, `iam` or `none`.
+    /// `jwt:NAME`, `basic:NAME`, `api_key:NAME`, `iam` or `none`.
     pub(crate) fn via(&self) -> &str {
         self.via.as_str()
     }
@@ -142,9 +156,9 @@ impl Principal {
         self.via == Via::Iam
     }
 
-    /// Whether a token proved it.
+    /// Whether a token or a key proved it.
     pub(crate) fn has_token(&self) -> bool {
-        matches!(self.via, Via::Jwt(_))
+        matches!(self.via, Via::Jwt(_) | Via::ApiKey(_))
     }
 
     /// Whether it may do what `scope` names.
@@ -192,7 +206,7 @@ impl Principal {
                 }
                 _ => return None,
             },
-            (None, Via::None | Via::Iam | Via::Jwt(_)) => return None,
+            (None, Via::None | Via::Iam | Via::Jwt(_) | Via::ApiKey(_)) => return None,
         };
         has_one_reading(&text).then(|| text.into_owned())
     }

@@ -44,6 +44,8 @@ pub(crate) enum Reason {
     CredentialsInvalid,
     TokenInvalid,
     TokenExpired,
+    TokenRevoked,
+    KeyExpired,
     ScopeMissing,
     Sigv4ScopeMismatch,
     Sigv4HeaderMismatch,
@@ -53,6 +55,7 @@ pub(crate) enum Reason {
     PolicyDenied,
     KeysMissing,
     PasswordChecksBusy,
+    TooManyFailures,
     // The router's own state.
     NotReady,
     Overloaded,
@@ -140,6 +143,8 @@ rows! {
     CredentialsInvalid "credentials_invalid" 401 Client "the credentials are not valid";
     TokenInvalid "token_invalid" 401 Client "the token is not valid";
     TokenExpired "token_expired" 401 Client "the token has expired";
+    TokenRevoked "token_revoked" 401 Client "the token was revoked";
+    KeyExpired "key_expired" 401 Client "the key has expired";
     ScopeMissing "scope_missing" 403 Client "the caller lacks a required scope";
     Sigv4ScopeMismatch "sigv4_scope_mismatch" 403 Client "the signature is made for another region or service";
     Sigv4HeaderMismatch "sigv4_header_mismatch" 403 Client "a signed header does not reach the destination as it was sent";
@@ -149,6 +154,7 @@ rows! {
     PolicyDenied "policy_denied" 403 Client "a policy does not let the caller do this";
     KeysMissing "keys_missing" 503 Configuration "tokens cannot be verified at the moment";
     PasswordChecksBusy "password_checks_busy" 503 Router "too many passwords are being verified";
+    TooManyFailures "too_many_failures" 429 Client "there were too many failed attempts";
     NotReady "not_ready" 503 Router "the router has no configuration yet";
     Overloaded "overloaded" 503 Router "the router has too much to do";
     ConfigTooOld "config_too_old" 503 Configuration "the configuration is too old to be trusted";

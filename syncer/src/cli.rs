@@ -33,6 +33,12 @@ postern-syncer run --boundary boundary.yaml --registrations registrations/ --out
     /// Register, show, list or delete routes in the registrations' store.
     #[command(subcommand)]
     Route(RouteCommand),
+    /// Make keys for consumers, and take them back.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// What a boundary keeps of revoked tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Let go what the shrink guard holds.
     #[command(after_help = "Example:\n  postern-syncer release --admin 127.0.0.1:9902")]
     Release(AdminArgs),
@@ -171,6 +177,72 @@ pub(crate) enum RouteCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key: prints it once, and the entry for the boundary.
+    #[command(
+        after_help = "Example:\n  postern-syncer key new --realm partners --consumer acme --expires 90d --boundary s3://postern-config/boundary.yaml"
+    )]
+    New {
+        /// The realm of identity.api_key
+        #[arg(long)]
+        realm: String,
+        /// Whose key it is
+        #[arg(long)]
+        consumer: String,
+        /// After how long it ends [default: never]
+        #[arg(long, value_name = "PERIOD")]
+        expires: Option<String>,
+        #[command(flatten)]
+        boundary: BoundaryArgs,
+    },
+    /// Take a key back: prints whose it is, and the entry for the boundary.
+    #[command(after_help = "Example:\n  postern-syncer key revoke 0041061050r3gg28 --boundary boundary.yaml")]
+    Revoke {
+        /// The id of the key: of pk_ID_SECRET the ID
+        id: String,
+        #[command(flatten)]
+        boundary: BoundaryArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make digests for identity.jwt[].revoked.digests; - reads standard input.
+    #[command(after_help = "Example:\n  postern-syncer token digests --kind jti ids.txt")]
+    Digests {
+        /// What the lines are
+        #[arg(long, value_enum)]
+        kind: RevokedKind,
+        /// One a line
+        file: PathBuf,
+    },
+}
+
+/// What a token is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RevokedKind {
+    /// Its id.
+    Jti,
+    /// Its subject.
+    Sub,
+    /// The key that signed it.
+    Kid,
+}
+
+/// Where the boundary is, for the commands of operations.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BoundaryArgs {
+    /// The boundary: s3://BUCKET/KEY, or a file
+    #[arg(long, value_name = "URI")]
+    pub(crate) boundary: Option<String>,
+    /// How data is printed
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct AdminArgs {
     /// The syncer's admin address [default: 127.0.0.1:9902]
@@ -212,6 +284,15 @@ impl StoreArgs {
     pub(crate) fn flags(&self) -> Map<String, Value> {
         let mut flags = Map::new();
         set(&mut flags, "registrations", self.registrations.clone());
+        flags
+    }
+}
+
+impl BoundaryArgs {
+    /// The flags that are settings.
+    pub(crate) fn flags(&self) -> Map<String, Value> {
+        let mut flags = Map::new();
+        set(&mut flags, "boundary", self.boundary.clone());
         flags
     }
 }

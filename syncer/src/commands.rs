@@ -24,7 +24,7 @@ use crate::source::boundary::BoundarySource;
 use crate::source::registrations::RegistrationsSource;
 use crate::source::{Clients, Location, Observed};
 use crate::status::Status;
-use crate::{ask, limits, logging, route};
+use crate::{ask, key, limits, logging, route, token};
 
 /// Runs the command line of the process.
 pub fn main() -> ExitCode {
@@ -53,6 +53,8 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
             Box::pin(show_plan(&settings, &args)).await
         }
         Command::Route(command) => route::run(command).await,
+        Command::Token(command) => token::run(&command),
+        Command::Key(command) => Box::pin(key::run(command)).await,
         Command::Release(args) => release(&args).await,
         Command::Health(args) => health(&args).await,
     }

@@ -19,6 +19,7 @@ mod commands;
 pub mod guard;
 pub mod issuers;
 pub mod item;
+mod key;
 pub mod limits;
 mod logging;
 pub mod metrics;
@@ -33,6 +34,7 @@ mod route;
 pub mod settings;
 pub mod source;
 pub mod status;
+mod token;
 pub mod translate;
 
 pub use commands::main;

@@ -410,7 +410,8 @@ fn a_flood_of_wrong_passwords_stalls_nobody_else() {
     let counted = std::sync::Arc::clone(&guesses);
     let flood = Load::start(router.address(), 32, move |number| {
         counted.fetch_add(1, Ordering::Relaxed);
-        with(&basic("alice", &format!("guess {number}")))
+        // Another name each time: one name would be told to wait.
+        with(&basic(&format!("guess {number}"), "guess"))
     });
     eventually("guesses", || (guesses.load(Ordering::Relaxed) > 64).then_some(()));
     let (mut open, mut remembered) = (Vec::new(), Vec::new());

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod addresses;
+mod api_keys;
 mod audit;
 mod authorization;
 mod certificates;
@@ -19,6 +20,7 @@ mod identity_headers;
 mod jwks;
 mod limits;
 mod listeners;
+mod lockout;
 mod long_answers;
 mod matching;
 mod operations;
@@ -26,6 +28,7 @@ mod pipelining;
 mod poison;
 mod readme;
 mod reloading;
+mod revocation;
 mod scale;
 mod signatures;
 mod stale_connections;

@@ -132,8 +132,8 @@ const LAYERS: &[Row] = &[
     (
         "syncer/src/",
         &["aws_"],
-        &["syncer/src/source/", "syncer/src/issuers/trust.rs"],
-        "only source knows AWS; aws_lc_rs, which trust verifies certificates with, is cryptography",
+        &["syncer/src/source/", "syncer/src/issuers/trust.rs", "syncer/src/key.rs"],
+        "only source knows AWS; aws_lc_rs, which trust verifies with and key draws lots with, is cryptography",
     ),
     (
         "syncer/src/translate/",

@@ -1,11 +1,11 @@
 //! Issuers and realms that can work. Keys are in `keys`, hashes in `hashes`.
 
-use crate::document::{AnyOf, Authenticator, BasicRealm, Identity, JwtIssuer};
+use crate::document::{AnyOf, Authenticator, BasicRealm, Identity, JwtIssuer, LockoutPolicy};
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
 
 use super::boundary::{bounded, unique, unknown_name};
-use super::{hashes, keys, rights, tokens};
+use super::{api_keys, hashes, keys, revoked, rights, tokens};
 
 pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
     bounded(problems, "/identity/jwt", identity.jwt.len(), limits::ISSUERS);
@@ -15,9 +15,11 @@ pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
     for (index, issuer) in identity.jwt.iter().enumerate() {
         check_issuer(problems, &format!("/identity/jwt/{index}"), issuer);
     }
+    revoked::check(problems, identity);
     for (index, realm) in identity.basic.iter().enumerate() {
         check_realm(problems, &format!("/identity/basic/{index}"), realm);
     }
+    api_keys::check(problems, identity);
 }
 
 /// Whether every way that is named exists.
@@ -40,7 +42,12 @@ pub(super) fn check_any_of(problems: &mut Vec<Problem>, at: &str, any_of: &AnyOf
                 let known = identity.basic.iter().map(|one| one.name.as_str());
                 problems.push(unknown_name(at, "basic realm", name.as_str(), known));
             }
-            Authenticator::Jwt(_) | Authenticator::Basic(_) | Authenticator::Iam | Authenticator::None => {}
+            Authenticator::ApiKey(name) if identity.api_key.iter().all(|one| one.name != *name) => {
+                let known = identity.api_key.iter().map(|one| one.name.as_str());
+                problems.push(unknown_name(at, "api_key realm", name.as_str(), known));
+            }
+            Authenticator::Jwt(_) | Authenticator::Basic(_) | Authenticator::ApiKey(_) => {}
+            Authenticator::Iam | Authenticator::None => {}
         }
     }
 }
@@ -105,6 +112,7 @@ pub fn can_be_fetched(url: &str) -> bool {
 fn check_realm(problems: &mut Vec<Problem>, at: &str, realm: &BasicRealm) {
     bounded(problems, &format!("{at}/users"), realm.users.len(), limits::USERS);
     unique(problems, realm.users.iter().map(|user| &user.name), |index| format!("{at}/users/{index}/name"));
+    check_lockout(problems, &format!("{at}/lockout"), &realm.lockout);
     for (index, user) in realm.users.iter().enumerate() {
         let at = format!("{at}/users/{index}");
         if user.name.is_empty() || user.name.contains(':') || user.name.chars().any(char::is_control) {
@@ -120,7 +128,7 @@ fn check_realm(problems: &mut Vec<Problem>, at: &str, realm: &BasicRealm) {
         if let Err(fault) = hashes::check(&user.hash) {
             problems.push(
                 Problem::new(format!("{at}/hash"), ProblemKind::Invalid, fault)
-                    .hint("make one with: htpasswd -nbB USER PASSWORD, or argon2 SALT -id -e"),
+                    .hint("make one with: argon2 SALT -id -e, htpasswd -nbB USER PASSWORD, or openssl passwd -6"),
             );
         }
         for (place, role) in user.roles.iter().enumerate() {
@@ -140,6 +148,28 @@ fn check_realm(problems: &mut Vec<Problem>, at: &str, realm: &BasicRealm) {
                     format!("{} is no scope", shown(scope)),
                 ));
             }
+        }
+    }
+}
+
+fn check_lockout(problems: &mut Vec<Problem>, at: &str, policy: &LockoutPolicy) {
+    let LockoutPolicy { failures, within, lasts } = policy;
+    if failures.is_some_and(|failures| !(1..=limits::LOCKOUT_FAILURES).contains(&failures)) {
+        problems.push(
+            Problem::new(format!("{at}/failures"), ProblemKind::Limit, "is not between 1 and 1000000")
+                .hint("10 when left out"),
+        );
+    }
+    for (field, period) in [("within", within), ("for", lasts)] {
+        if period.is_some_and(|period| !(1..=limits::TIMEOUT_SECONDS).contains(&period.duration().as_secs())) {
+            problems.push(
+                Problem::new(
+                    format!("{at}/{field}"),
+                    ProblemKind::Limit,
+                    "is shorter than a second or longer than a day",
+                )
+                .hint("5m when left out"),
+            );
         }
     }
 }

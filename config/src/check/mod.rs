@@ -3,6 +3,7 @@
 //! Pure. Must never know files, clocks, AWS or HTTP.
 
 mod admit;
+mod api_keys;
 mod boundary;
 mod destination;
 mod hashes;
@@ -11,6 +12,7 @@ mod identity;
 mod keys;
 mod layers;
 mod matching;
+mod revoked;
 mod rights;
 mod rules;
 mod targets;

@@ -37,11 +37,17 @@ pub(super) fn check(problems: &mut Vec<Problem>, at: &str, issuer: &JwtIssuer) {
     }
     rights::check_scopes(problems, at, &issuer.scopes);
     if let Some(place) = &issuer.token {
-        check_place(problems, &format!("{at}/token"), place);
+        check_place(
+            problems,
+            &format!("{at}/token"),
+            place,
+            "for Authorization: Bearer leave token out; else choose a name such as x-token",
+        );
     }
 }
 
-fn check_place(problems: &mut Vec<Problem>, at: &str, place: &TokenPlace) {
+/// Whether a place is one, with a name that has one spelling; `remedy` is for a header that is another's.
+pub(super) fn check_place(problems: &mut Vec<Problem>, at: &str, place: &TokenPlace, remedy: &str) {
     let given = [place.header.is_some(), place.cookie.is_some(), place.query.is_some()];
     match given.iter().filter(|given| **given).count() {
         1 => {}
@@ -58,7 +64,7 @@ fn check_place(problems: &mut Vec<Problem>, at: &str, place: &TokenPlace) {
     {
         problems.push(
             Problem::new(format!("{at}/header"), ProblemKind::Invalid, "is a header that means something else")
-                .hint("for Authorization: Bearer leave token out; else choose a name such as x-token"),
+                .hint(remedy),
         );
     }
     for (field, name) in [("cookie", &place.cookie), ("query", &place.query)] {

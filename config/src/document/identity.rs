@@ -1,12 +1,12 @@
-//! Who may prove what: issuers of tokens, and realms of users. Public keys and hashes only, but for the
-//! shared keys of `HS*` issuers, which the syncer moves out before anything is written.
+//! Who may prove what: issuers of tokens, realms of users, and (in `api_keys`) of consumers. Public keys and hashes
+//! only, but for the shared keys of `HS*` issuers, which the syncer moves out before anything is written.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Roots, is_default, mapping};
+use super::{ApiKeyRealm, RevokedTokens, Roots, is_default, mapping};
 use crate::value::{HeaderName, Name, Period};
 
 /// The ways in which a caller can prove who it is.
@@ -19,6 +19,9 @@ pub struct Identity {
     /// Lists of users with passwords, named `basic:NAME` in policies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub basic: Vec<BasicRealm>,
+    /// Lists of consumers with keys, named `api_key:NAME` in policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub api_key: Vec<ApiKeyRealm>,
 }
 
 /// An issuer of JSON Web Tokens.
@@ -70,6 +73,9 @@ pub struct JwtIssuer {
     /// Where its tokens stand in a request; `Authorization: Bearer` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<TokenPlace>,
+    /// Tokens that are not taken although they are sound.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub revoked: RevokedTokens,
 }
 
 /// A claim that a token must make.
@@ -213,6 +219,26 @@ pub struct BasicRealm {
     pub name: Name,
     /// Its users.
     pub users: Vec<BasicUser>,
+    /// When a client that guesses is told to wait; after ten wrong passwords in five minutes, for five minutes, when left
+    /// out.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lockout: LockoutPolicy,
+}
+
+/// When a client that guesses is told to wait. What is counted is a user's name together with the client's network (one
+/// IPv4 address, or 64 bits of an IPv6 one), by each router for itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct LockoutPolicy {
+    /// How many wrong passwords are too many; 10 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<u32>,
+    /// In what time; 5 minutes when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Period>,
+    /// How long to wait; 5 minutes when left out.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<Period>,
 }
 
 /// One user.
@@ -221,7 +247,7 @@ pub struct BasicRealm {
 pub struct BasicUser {
     /// The name, without a colon (RFC 7617 §2).
     pub name: String,
-    /// An argon2id hash in PHC form, or a bcrypt hash.
+    /// An argon2id hash in PHC form, a bcrypt hash, or one of sha-crypt (`$5$`, `$6$`).
     pub hash: String,
     /// Scopes that this user has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -237,4 +263,4 @@ impl fmt::Debug for BasicUser {
     }
 }
 
-mapping!(Identity, JwtIssuer, ClaimRule, TokenPlace, Jwks, Jwk, BasicRealm, BasicUser);
+mapping!(Identity, JwtIssuer, ClaimRule, TokenPlace, Jwks, Jwk, BasicRealm, BasicUser, LockoutPolicy);

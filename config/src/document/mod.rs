@@ -2,6 +2,7 @@
 //!
 //! Owns the wire form. Must never know behaviour: what a field means is decided in `check` and beyond.
 
+mod api_keys;
 mod authorization;
 mod boundary;
 mod identity;
@@ -9,15 +10,20 @@ pub(crate) mod mapping;
 mod maps;
 mod policies;
 mod registration;
+mod revoked;
 
+pub use api_keys::{ApiKeyRealm, Consumer, KeyDigest, KeyPlace};
 pub use authorization::{Authorization, Claim, ClaimType, Group, Mode, NamedPolicy, Rights};
 pub use boundary::{
     BoundaryDocument, BoundaryKind, ClientCertificate, Destination, DestinationTls, PathRule, PolicyLayer, Protocol,
     Requirement, Roots,
 };
-pub use identity::{Algorithm, BasicRealm, BasicUser, ClaimRule, Identity, Jwk, Jwks, JwtIssuer, TokenPlace};
+pub use identity::{
+    Algorithm, BasicRealm, BasicUser, ClaimRule, Identity, Jwk, Jwks, JwtIssuer, LockoutPolicy, TokenPlace,
+};
 pub use policies::{AnyOf, Authenticator, BodyPolicy, PathHandling, PolicySet, RouteTimeouts};
 pub use registration::{ApiVersion, Registration, RegistrationKind, Rewrite, RouteId, RouteMatch, Target};
+pub use revoked::{RevokedDigests, RevokedText, RevokedTokens};
 
 pub(crate) use mapping::mapping;
 

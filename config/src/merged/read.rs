@@ -16,8 +16,8 @@ use super::line::{Aside, Unknown, entry, refused, understand};
 use super::{API_VERSION, Content, Digest, FileKey, Header, KIND, Sources};
 use crate::check::{Boundary, recheck};
 use crate::document::{
-    ApiVersion, BasicRealm, BoundaryDocument, BoundaryKind, Destination, Identity, JwtIssuer, PathRule, PolicyLayer,
-    Rights,
+    ApiKeyRealm, ApiVersion, BasicRealm, BoundaryDocument, BoundaryKind, Destination, Identity, JwtIssuer, PathRule,
+    PolicyLayer, Rights,
 };
 use crate::limits;
 use crate::parse::json_value;
@@ -266,6 +266,8 @@ struct Ways<'a> {
     jwt: Vec<&'a RawValue>,
     #[serde(default, borrow)]
     basic: Vec<&'a RawValue>,
+    #[serde(default, borrow)]
+    api_key: Vec<&'a RawValue>,
     #[serde(flatten)]
     unknown: BTreeMap<String, IgnoredAny>,
 }
@@ -307,7 +309,12 @@ fn read_identity(ways: &Ways<'_>, aside: &mut Aside) -> Identity {
     let basic = ways.basic.iter().enumerate().filter_map(|(index, raw)| {
         entry::<BasicRealm>(raw, &format!("/identity/basic/{index}"), schema::realm(), Unknown::Refused, aside)
     });
-    Identity { jwt, basic: basic.collect() }
+    let basic = basic.collect();
+    let api_key = ways.api_key.iter().enumerate().filter_map(|(index, raw)| {
+        let at = format!("/identity/api_key/{index}");
+        entry::<ApiKeyRealm>(raw, &at, schema::api_key_realm(), Unknown::Refused, aside)
+    });
+    Identity { jwt, basic, api_key: api_key.collect() }
 }
 
 /// A layer of policies. A policy that is not known is taken out of it as it is taken out of the routes that it

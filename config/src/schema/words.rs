@@ -272,7 +272,7 @@ fn resolve<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
 
 /// Whether people write secrets, or halves of them, into this field.
 fn may_be_secret(at: &str) -> bool {
-    matches!(at.rsplit('/').next(), Some("hash" | "k" | "d"))
+    matches!(at.rsplit('/').next(), Some("hash" | "k" | "d" | "pepper" | "digest"))
 }
 
 fn found(instance: &Value) -> String {

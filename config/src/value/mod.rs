@@ -71,6 +71,7 @@ pub(crate) fn check_format(format: &str, text: &str) -> Option<Result<(), ValueE
         ByteSize::FORMAT => parse::<ByteSize>(text),
         Timestamp::FORMAT => parse::<Timestamp>(text),
         crate::document::Authenticator::FORMAT => parse::<crate::document::Authenticator>(text),
+        crate::document::RevokedText::FORMAT => parse::<crate::document::RevokedText>(text),
         _ => return None,
     })
 }

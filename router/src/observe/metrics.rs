@@ -172,7 +172,7 @@ impl Metrics {
 }
 
 /// The exposition (Prometheus text format 0.0.4).
-pub(crate) fn render(metrics: &Metrics, store: &Store, key_hints: [u64; 2], age_seconds: f64) -> String {
+pub(crate) fn render(metrics: &Metrics, store: &Store, key_hints: [u64; 2], lockouts: u64, age_seconds: f64) -> String {
     let mut out = String::with_capacity(8_192);
     requests(&mut out, metrics);
     routes(&mut out, metrics);
@@ -180,6 +180,8 @@ pub(crate) fn render(metrics: &Metrics, store: &Store, key_hints: [u64; 2], age_
     connections(&mut out, metrics);
     listeners(&mut out, metrics, unix_now());
     hints(&mut out, key_hints);
+    let name = "postern_password_lockouts_total";
+    single(&mut out, name, "counter", "Clients told to wait after too many wrong passwords.", lockouts);
     configuration(&mut out, store, age_seconds);
     out
 }

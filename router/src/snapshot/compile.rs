@@ -22,7 +22,7 @@ use super::destination::DestinationParts;
 use super::plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts, WEBSOCKET_IDLE};
 use super::{Destination, HostSet, Snapshot, Speaks, TlsPlan, table};
 use crate::rights::compile::RightsCompiler;
-use crate::stage::authenticate::{Issuer, Realm, Way};
+use crate::stage::authenticate::{Issuer, KeyRealm, Realm, Way};
 use crate::upstream::{ClientConfigs, Verify};
 
 /// What is fixed at start and matters here.
@@ -76,6 +76,7 @@ struct Compiler<'b> {
     options: Options,
     issuers: HashMap<Name, Arc<Issuer>>,
     realms: HashMap<Name, Arc<Realm>>,
+    key_realms: HashMap<Name, Arc<KeyRealm>>,
     destinations: HashMap<Arc<str>, Arc<Destination>>,
     rights: RightsCompiler<'b>,
     tls: ClientConfigs,
@@ -104,11 +105,23 @@ impl<'b> Compiler<'b> {
             notes.extend(realm.notes().iter().map(|note| format!("identity.basic {}: {note}", document.name)));
             realms.insert(document.name.clone(), Arc::new(realm));
         }
+        let mut key_realms = HashMap::new();
+        for document in &identity.api_key {
+            match KeyRealm::compile(document, secrets) {
+                Ok(realm) => {
+                    notes
+                        .extend(realm.notes().iter().map(|note| format!("identity.api_key {}: {note}", document.name)));
+                    key_realms.insert(document.name.clone(), Arc::new(realm));
+                }
+                Err(why) => notes.push(format!("identity.api_key {}: {why}", document.name)),
+            }
+        }
         Self {
             boundary,
             options,
             issuers,
             realms,
+            key_realms,
             destinations: HashMap::new(),
             rights: RightsCompiler::new(boundary),
             tls: ClientConfigs::default(),
@@ -158,6 +171,7 @@ impl<'b> Compiler<'b> {
             Authenticator::Iam => Some(Way::Iam),
             Authenticator::Jwt(name) => self.issuers.get(name).cloned().map(Way::Jwt),
             Authenticator::Basic(name) => self.realms.get(name).cloned().map(Way::Basic),
+            Authenticator::ApiKey(name) => self.key_realms.get(name).cloned().map(Way::ApiKey),
         };
         compiled.ok_or_else(|| format!("{way} could not be compiled, so nobody could be proved"))
     }

@@ -129,7 +129,7 @@ fn a_boundary_that_cannot_be_read_is_no_news() {
         (Reply::new(200, scene::BOUNDARY.replace("hosts: [api", "host: [api")), "did you mean"),
         (Reply::new(200, &scene::BOUNDARY.as_bytes()[..200]), "boundary"),
         (Reply::new(200, vec![0x1f, 0x8b, 0x08, 0xff]), "UTF-8"),
-        (Reply::new(200, vec![b'#'; 5 << 20]), "more than 4194304 bytes"),
+        (Reply::new(200, vec![b'#'; 33 << 20]), "more than 33554432 bytes"),
         (Reply::new(200, format!("{}\n---\n{}", scene::BOUNDARY, scene::BOUNDARY)), "2 documents"),
     ] {
         let status = reply.status;

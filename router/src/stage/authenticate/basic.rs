@@ -3,19 +3,24 @@
 //! Answering it takes tens of milliseconds of CPU, so the stage only asks; `passwords` answers.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::BuildHasher as _;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use postern_config::document::BasicRealm;
+use http::header::RETRY_AFTER;
+use postern_config::document::{BasicRealm, LockoutPolicy};
+use postern_config::value::Period;
 use zeroize::Zeroizing;
 
 use super::challenge::{self, Challenges};
 use super::stored::StoredHash;
 use super::{Flaw, Way};
+use crate::lockout::LockoutRule;
 use crate::principal::Principal;
-use crate::reject::Rejection;
+use crate::reject::{Reason, Rejection};
 
 /// A list of users with passwords.
 pub(crate) struct Realm {
@@ -24,6 +29,7 @@ pub(crate) struct Realm {
     users: Box<[User]>,
     by_name: HashMap<Arc<str>, usize>,
     challenge: HeaderValue,
+    lockout: LockoutRule,
     notes: Vec<String>,
 }
 
@@ -52,12 +58,27 @@ impl Realm {
                 Err(why) => notes.push(format!("user {} is left out: the hash {why}", user.name)),
             }
         }
-        Self { via, users: users.into(), by_name, challenge: challenge::of_realm(name.as_str()), notes }
+        Self {
+            via,
+            users: users.into(),
+            by_name,
+            challenge: challenge::of_realm(name.as_str()),
+            lockout: rule(&document.lockout),
+            notes,
+        }
     }
 
     /// What was left out, for the log and for `check`.
     pub(crate) fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Whose hash stands in for a user that nobody knows. Users may have hashes of different costs, so it is another one
+    /// for each name, and for one name always the same, as it is for those who are known.
+    fn stand_in(&self, name: &str) -> Option<usize> {
+        static SEED: OnceLock<foldhash::quality::RandomState> = OnceLock::new();
+        let lot = SEED.get_or_init(Default::default).hash_one(name);
+        usize::try_from(lot.checked_rem(self.users.len() as u64)?).ok()
     }
 
     /// The `WWW-Authenticate` of this realm.
@@ -105,12 +126,12 @@ impl Credentials {
 }
 
 /// Who of the route's realms is asked about: the first that knows the user, or else the first that has any
-/// user, whose hash then stands in for the missing one.
+/// user, of whom one then stands in for the missing one.
 pub(super) fn ask(ways: &[Way], base64: &str) -> Result<PasswordQuestion, Flaw> {
     let realms = || {
         ways.iter().filter_map(|way| match way {
             Way::Basic(realm) => Some(realm),
-            Way::None | Way::Iam | Way::Jwt(_) => None,
+            Way::None | Way::Iam | Way::Jwt(_) | Way::ApiKey(_) => None,
         })
     };
     if realms().next().is_none() {
@@ -119,7 +140,7 @@ pub(super) fn ask(ways: &[Way], base64: &str) -> Result<PasswordQuestion, Flaw> 
     let credentials = Credentials::parse(base64)?;
     let name = std::str::from_utf8(credentials.name()).map_err(|_| Flaw::BasicEncoding)?;
     let known = realms().find_map(|realm| realm.by_name.get(name).map(|index| (realm, *index, true)));
-    let stand_in = || realms().find(|realm| !realm.users.is_empty()).map(|realm| (realm, 0, false));
+    let stand_in = || realms().find_map(|realm| Some((realm, realm.stand_in(name)?, false)));
     let (realm, index, known) = known.or_else(stand_in).ok_or(Flaw::UnknownUser)?;
     let challenges = challenge::plain_challenges(ways);
     Ok(PasswordQuestion { realm: Arc::clone(realm), index, known, credentials, challenges })
@@ -141,6 +162,16 @@ impl PasswordQuestion {
         [self.realm.via.as_bytes(), self.credentials.name(), self.user().stored.as_bytes(), self.credentials.password()]
     }
 
+    /// The realm and the name, as it was sent: of whom wrong passwords are counted.
+    pub(crate) fn named(&self) -> [&[u8]; 2] {
+        [self.realm.via.as_bytes(), self.credentials.name()]
+    }
+
+    /// When whoever asks is told to wait.
+    pub(crate) fn lockout(&self) -> LockoutRule {
+        self.realm.lockout
+    }
+
     /// Who it is, when the password was right.
     pub(crate) fn principal(&self) -> Principal {
         self.user().principal.clone()
@@ -152,7 +183,28 @@ impl PasswordQuestion {
         challenge::refuse_password(&self.challenges, flaw)
     }
 
+    /// The refusal, when there were too many wrong ones before.
+    pub(crate) fn wait(left: Duration) -> Rejection {
+        // Rounded up: who comes back in time is not told to wait again.
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        Rejection::new(Reason::TooManyFailures, "too many wrong passwords for this name from this network")
+            .header(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
     fn user(&self) -> &User {
         &self.realm.users[self.index]
     }
 }
+
+fn rule(document: &LockoutPolicy) -> LockoutRule {
+    let or_usual = |period: Option<Period>| period.map_or(LOCKOUT_USUAL, Period::duration);
+    LockoutRule {
+        failures: document.failures.unwrap_or(LOCKOUT_FAILURES),
+        within: or_usual(document.within),
+        lasts: or_usual(document.lasts),
+    }
+}
+
+/// Nobody mistypes a password as often, and who guesses gets through 2 880 a day.
+const LOCKOUT_FAILURES: u32 = 10;
+const LOCKOUT_USUAL: Duration = Duration::from_secs(300);

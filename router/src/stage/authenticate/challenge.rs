@@ -19,6 +19,7 @@ pub(super) fn refuse(ways: &[Way], flaw: Flaw) -> Rejection {
         Reason::ScopeMissing => rejection.header(WWW_AUTHENTICATE, insufficient(ways)),
         Reason::TokenInvalid => challenged(rejection, challenges(ways, &TOKEN_INVALID)),
         Reason::TokenExpired => challenged(rejection, challenges(ways, &TOKEN_EXPIRED)),
+        Reason::TokenRevoked => challenged(rejection, challenges(ways, &TOKEN_REVOKED)),
         _ => challenged(rejection, challenges(ways, &BEARER)),
     }
 }
@@ -38,11 +39,16 @@ pub(super) fn of_realm(name: &str) -> HeaderValue {
     HeaderValue::try_from(format!("Basic realm=\"{name}\", charset=\"UTF-8\"")).unwrap_or(BASIC)
 }
 
+/// The challenge of a realm of keys. No scheme is registered for them; RFC 9110 §11.6.1 asks for one all the same.
+pub(super) fn of_key_realm(name: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("ApiKey realm=\"{name}\"")).unwrap_or(API_KEY)
+}
+
 /// Which scopes are missing; without their names where issuers of one route ask for different ones.
 fn insufficient(ways: &[Way]) -> HeaderValue {
     let mut asked = ways.iter().filter_map(|way| match way {
         Way::Jwt(issuer) => issuer.rules().insufficient(),
-        Way::None | Way::Iam | Way::Basic(_) => None,
+        Way::None | Way::Iam | Way::Basic(_) | Way::ApiKey(_) => None,
     });
     match (asked.next(), asked.next()) {
         (Some(only), None) => only.clone(),
@@ -59,6 +65,7 @@ fn challenges(ways: &[Way], bearer: &HeaderValue) -> Challenges {
             Way::Iam => &SIGNATURE,
             Way::Jwt(_) => bearer,
             Way::Basic(realm) => realm.challenge(),
+            Way::ApiKey(realm) => realm.challenge(),
         };
         if !found.contains(challenge) {
             found.push(challenge.clone());
@@ -79,8 +86,12 @@ const TOKEN_INVALID: HeaderValue = HeaderValue::from_static(
 const TOKEN_EXPIRED: HeaderValue = HeaderValue::from_static(
     r#"Bearer realm="postern", error="invalid_token", error_description="the token has expired""#,
 );
+const TOKEN_REVOKED: HeaderValue = HeaderValue::from_static(
+    r#"Bearer realm="postern", error="invalid_token", error_description="the token was revoked""#,
+);
 const INSUFFICIENT: HeaderValue = HeaderValue::from_static(r#"Bearer realm="postern", error="insufficient_scope""#);
 const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="postern", charset="UTF-8""#);
+const API_KEY: HeaderValue = HeaderValue::from_static(r#"ApiKey realm="postern""#);
 const SIGNATURE: HeaderValue = HeaderValue::from_static("AWS4-HMAC-SHA256");
 
 /// Keys that are being fetched are there within a second, as a rule.

@@ -18,6 +18,12 @@ pub(crate) enum Flaw {
     // Of a password, found by the pool.
     UnknownUser,
     WrongPassword,
+    // Of a consumer's key.
+    ApiKeyForm,
+    UnknownApiKey,
+    WrongApiKey,
+    RevokedApiKey,
+    ExpiredApiKey,
     // Of a token's form.
     TokenTooLong,
     TokenParts,
@@ -40,6 +46,7 @@ pub(crate) enum Flaw {
     Expired,
     Subject,
     Scopes,
+    Revoked,
     AuthorizedParty,
     Claim,
     IssuerScopes,
@@ -61,7 +68,12 @@ impl Flaw {
             | Self::BasicControl
             | Self::SignatureForm
             | Self::UnknownUser
-            | Self::WrongPassword => Reason::CredentialsInvalid,
+            | Self::WrongPassword
+            | Self::ApiKeyForm
+            | Self::UnknownApiKey
+            | Self::WrongApiKey
+            | Self::RevokedApiKey => Reason::CredentialsInvalid,
+            Self::ExpiredApiKey => Reason::KeyExpired,
             Self::TokenTooLong
             | Self::TokenParts
             | Self::TokenEncoding
@@ -83,6 +95,7 @@ impl Flaw {
             | Self::Claim => Reason::TokenInvalid,
             Self::IssuerScopes => Reason::ScopeMissing,
             Self::Expired => Reason::TokenExpired,
+            Self::Revoked => Reason::TokenRevoked,
             Self::NoKeys | Self::KeyAwaited => Reason::KeysMissing,
         }
     }
@@ -100,6 +113,11 @@ impl Flaw {
             Self::SignatureForm => "iam: malformed signature",
             Self::UnknownUser => "basic: unknown user",
             Self::WrongPassword => "basic: wrong password",
+            Self::ApiKeyForm => "key: not of the form pk_ID_SECRET",
+            Self::UnknownApiKey => "key: unknown id",
+            Self::WrongApiKey => "key: wrong secret",
+            Self::RevokedApiKey => "key: revoked",
+            Self::ExpiredApiKey => "key: expired",
             Self::TokenTooLong => "token: too long",
             Self::TokenParts => "token: not three parts",
             Self::TokenEncoding => "token: not base64url",
@@ -116,6 +134,7 @@ impl Flaw {
             Self::Times => "token: exp is missing, or exp, nbf or iat is not a number",
             Self::NotYetValid => "token: not valid yet",
             Self::Expired => "token: expired",
+            Self::Revoked => "token: revoked",
             Self::Subject => "token: sub is not a plain string",
             Self::Scopes => "token: scope or scp is not a list of strings",
             Self::AuthorizedParty => "token: azp is none that the issuer's rules take",

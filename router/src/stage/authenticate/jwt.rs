@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::Flaw;
 use super::keys::Key;
+use super::revoked::Revoked;
 use super::rules::Rules;
 use super::token::Token;
 use crate::place::TokenPlace;
@@ -23,6 +24,7 @@ pub(crate) struct Issuer {
     audiences: Box<[Box<str>]>,
     leeway: f64,
     rules: Rules,
+    revoked: Revoked,
     /// Where its tokens stand; in `Authorization` when nothing is said.
     place: Option<TokenPlace>,
     /// Whether its keys are fetched, so that others may come.
@@ -69,6 +71,7 @@ impl Issuer {
             audiences: document.audiences.iter().map(|one| one.as_str().into()).collect(),
             leeway: document.leeway.duration().as_secs_f64(),
             rules: Rules::compile(document),
+            revoked: Revoked::compile(&document.revoked),
             place: document.token.as_ref().map(TokenPlace::compile).transpose()?,
             is_published: document.jwks_url.is_some() || document.discovery_url.is_some(),
             roles: ClaimPath(document.roles_claim.as_deref().unwrap_or("roles").split('.').map(Into::into).collect()),
@@ -126,7 +129,7 @@ impl Issuer {
             return Err(Flaw::NoKeys);
         }
         self.rules.check_type(token.typ.as_deref())?;
-        self.check_signature(token)?;
+        let key = self.check_signature(token)?;
         let claims = &token.claims;
         if !claims.get("iss").and_then(Value::as_str).is_some_and(|iss| self.is_named(iss)) {
             return Err(Flaw::UnknownIssuer);
@@ -134,6 +137,10 @@ impl Issuer {
         self.check_audience(claims.get("aud"))?;
         let lifetime = self.lifetime(claims)?;
         lifetime.check(now)?;
+        // By the key that signed it, whether the token names that or not.
+        if self.revoked.holds(claims, key.kid().or(token.kid.as_deref())) {
+            return Err(Flaw::Revoked);
+        }
         self.rules.check_claims(claims)?;
         let scopes = scopes(claims)?;
         let subject = subject(claims.get("sub"))?;
@@ -143,7 +150,8 @@ impl Issuer {
         Ok((principal.with_roles_at(&self.roles), lifetime))
     }
 
-    fn check_signature(&self, token: &Token<'_>) -> Result<(), Flaw> {
+    /// The key that made the signature.
+    fn check_signature(&self, token: &Token<'_>) -> Result<&Key, Flaw> {
         if token.kid.is_none() && self.is_ambiguous(token.algorithm) {
             return Err(Flaw::UnknownKey);
         }
@@ -161,7 +169,7 @@ impl Issuer {
             }
             tries += 1;
             if key.verifies(token.algorithm, token.signed, token.signature) {
-                return Ok(());
+                return Ok(key);
             }
             flaw = Flaw::Signature;
         }

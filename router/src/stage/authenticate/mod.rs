@@ -3,6 +3,7 @@
 //! Owns the one reading of credentials and what each way accepts. Must never know what the caller may do, nor
 //! fetch a key: keys and hashes come compiled, the time is an argument. A step that fails refuses.
 
+mod api_key;
 mod basic;
 mod challenge;
 mod flaw;
@@ -11,6 +12,7 @@ mod json;
 mod jwt;
 mod keys;
 mod presented;
+mod revoked;
 mod rules;
 mod signed;
 mod stored;
@@ -24,6 +26,7 @@ mod tests;
 use std::cell::RefCell;
 use std::sync::Arc;
 
+pub(crate) use self::api_key::KeyRealm;
 pub(crate) use self::basic::{PasswordQuestion, Realm};
 pub(crate) use self::flaw::Flaw;
 pub(crate) use self::jwt::Issuer;
@@ -48,20 +51,23 @@ pub(crate) enum Way {
     Jwt(Arc<Issuer>),
     /// A user of that realm.
     Basic(Arc<Realm>),
+    /// A key of a consumer of that realm.
+    ApiKey(Arc<KeyRealm>),
 }
 
 impl Way {
-    /// Where its tokens stand, when that is not `Authorization`.
+    /// Where its tokens or keys stand, when that is not `Authorization`.
     pub(crate) fn place(&self) -> Option<&TokenPlace> {
         match self {
             Self::Jwt(issuer) => issuer.place(),
+            Self::ApiKey(realm) => Some(realm.place()),
             Self::None | Self::Iam | Self::Basic(_) => None,
         }
     }
 
     fn uses_authorization(&self) -> bool {
         match self {
-            Self::None => false,
+            Self::None | Self::ApiKey(_) => false,
             Self::Iam | Self::Basic(_) => true,
             Self::Jwt(issuer) => issuer.place().is_none(),
         }
@@ -126,6 +132,7 @@ fn decide(ways: &[Way], headers: &Fields, query: Option<&str>, now: i64, memory:
         }
         Presented::Nothing => Err(Flaw::Missing),
         Presented::Token { text, at } => by_token(ways, text, &at, now, memory).map(Outcome::Proved),
+        Presented::Key { text, at } => api_key::verify(ways, text, &at, now).map(Outcome::Proved),
         Presented::Basic(base64) => basic::ask(ways, base64).map(Outcome::Ask),
         Presented::Signed if ways.iter().any(|way| matches!(way, Way::Iam)) => Ok(Outcome::Proved(Principal::iam())),
         Presented::Signed => Err(Flaw::NotAccepted),
@@ -139,7 +146,7 @@ fn by_token(ways: &[Way], text: &str, at: &Places<'_>, now: i64, memory: &Memory
         ways.iter().filter_map(|way| match way {
             // An issuer whose tokens come in a cookie does not take one from elsewhere.
             Way::Jwt(issuer) => at.contains(&issuer.place()).then_some(issuer),
-            Way::None | Way::Iam | Way::Basic(_) => None,
+            Way::None | Way::Iam | Way::Basic(_) | Way::ApiKey(_) => None,
         })
     };
     if issuers().next().is_none() {

@@ -15,6 +15,8 @@ pub(super) enum Presented<'r> {
     Nothing,
     /// A token: in `Authorization` (RFC 6750 §2.1), or where an issuer of the route has its own. Never one in the body.
     Token { text: &'r str, at: Places<'r> },
+    /// A consumer's key, where a realm of the route has its keys.
+    Key { text: &'r str, at: Places<'r> },
     /// Base64 of user and password (RFC 7617).
     Basic(&'r str),
     /// A well-formed AWS signature, in the header or in the query. Whether it is right is the destination's
@@ -22,20 +24,26 @@ pub(super) enum Presented<'r> {
     Signed,
 }
 
-/// Where the same token stands; `None` is `Authorization`. Only issuers that have their tokens there verify it.
+/// Where the same token or key stands; `None` is `Authorization`. Only those who have theirs there verify it.
 pub(super) type Places<'r> = SmallVec<[Option<&'r TokenPlace>; 2]>;
 
 /// Reads what is presented, wherever one of `ways` looks.
 pub(super) fn read<'r>(ways: &'r [Way], headers: &'r Fields, query: Option<&'r str>) -> Result<Presented<'r>, Flaw> {
     let mut found = None;
-    for place in ways.iter().filter_map(Way::place) {
+    for (way, place) in ways.iter().filter_map(|way| Some((way, way.place()?))) {
         let text = place.find(headers, query).map_err(|ambiguous| match ambiguous {
             Ambiguous::Twice => Flaw::Several,
             Ambiguous::Spelling => Flaw::Malformed,
         })?;
         if let Some(text) = text {
-            check_token(text)?;
-            found = Some(together(found, text, Some(place))?);
+            found = Some(match way {
+                // Whether it has the form of a key is asked where it is looked up.
+                Way::ApiKey(_) => key_together(found, text, place)?,
+                _ => {
+                    check_token(text)?;
+                    together(found, text, Some(place))?
+                }
+            });
         }
     }
     // Where no way looks at it, what stands in Authorization is between the client and the destination.
@@ -47,7 +55,7 @@ pub(super) fn read<'r>(ways: &'r [Way], headers: &'r Fields, query: Option<&'r s
         (standard, None) => Ok(standard),
         (Presented::Nothing, Some(found)) => Ok(found),
         (Presented::Token { text, .. }, found) => together(found, text, None),
-        (Presented::Basic(_) | Presented::Signed, Some(_)) => Err(Flaw::Several),
+        (Presented::Key { .. } | Presented::Basic(_) | Presented::Signed, Some(_)) => Err(Flaw::Several),
     }
 }
 
@@ -62,6 +70,22 @@ fn together<'r>(
         Some(Presented::Token { text: known, mut at }) if known == text => {
             at.push(place);
             Ok(Presented::Token { text, at })
+        }
+        Some(_) => Err(Flaw::Several),
+    }
+}
+
+/// The same of keys. Realms may have their keys in one place: what stands there is one key.
+fn key_together<'r>(
+    before: Option<Presented<'r>>,
+    text: &'r str,
+    place: &'r TokenPlace,
+) -> Result<Presented<'r>, Flaw> {
+    match before {
+        None => Ok(Presented::Key { text, at: SmallVec::from_slice(&[Some(place)]) }),
+        Some(Presented::Key { text: known, mut at }) if known == text => {
+            at.push(Some(place));
+            Ok(Presented::Key { text, at })
         }
         Some(_) => Err(Flaw::Several),
     }

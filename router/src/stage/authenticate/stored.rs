@@ -5,6 +5,7 @@ use std::str::FromStr as _;
 use argon2::password_hash::PasswordVerifier as _;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params};
+use sha_crypt::ShaCrypt;
 
 /// A stored hash. Half a secret: never shown.
 pub(crate) struct StoredHash {
@@ -15,6 +16,7 @@ pub(crate) struct StoredHash {
 enum Form {
     Argon2id(Box<PasswordHash>),
     Bcrypt,
+    ShaCrypt,
 }
 
 impl StoredHash {
@@ -28,8 +30,11 @@ impl StoredHash {
         } else if ["$2a$", "$2b$", "$2y$"].iter().any(|prefix| text.starts_with(prefix)) {
             bcrypt(text)?;
             Form::Bcrypt
+        } else if text.starts_with("$5$") || text.starts_with("$6$") {
+            sha_crypt(text)?;
+            Form::ShaCrypt
         } else {
-            return Err("is neither an argon2id nor a bcrypt hash");
+            return Err("is no hash of argon2id, bcrypt or sha-crypt");
         };
         Ok(Self { text: text.into(), form })
     }
@@ -44,6 +49,12 @@ impl StoredHash {
                 // the answer takes as long as any other.
                 same && password.len() <= BCRYPT_BYTES
             }
+            Form::ShaCrypt => {
+                // Each round reads the whole password: who sends a long one would choose what a check costs.
+                let looked_at = &password[..password.len().min(SHA_CRYPT_BYTES)];
+                let same = ShaCrypt::default().verify_password(looked_at, &*self.text).is_ok();
+                same && password.len() <= SHA_CRYPT_BYTES
+            }
         }
     }
 
@@ -56,7 +67,7 @@ impl StoredHash {
 fn argon2id(text: &str) -> Result<PasswordHash, &'static str> {
     let hash = PasswordHash::new(text).map_err(|_| "is not a hash in PHC form")?;
     if hash.algorithm.as_str() != Algorithm::Argon2id.as_str() {
-        return Err("is neither an argon2id nor a bcrypt hash");
+        return Err("is no hash of argon2id, bcrypt or sha-crypt");
     }
     // A missing version means the first one, which nobody should use any more.
     if hash.version != Some(0x13) {
@@ -79,6 +90,25 @@ fn bcrypt(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// The rounds and the lengths; what the library finds besides it finds with each check.
+fn sha_crypt(text: &str) -> Result<(), &'static str> {
+    let parts: Vec<&str> = text.split('$').skip(2).collect();
+    let (rounds, salt, hash) = match parts.as_slice() {
+        [salt, hash] => (SHA_CRYPT_ROUNDS_USUAL, *salt, *hash),
+        [rounds, salt, hash] => {
+            let rounds = rounds.strip_prefix("rounds=").and_then(|rounds| rounds.parse().ok());
+            (rounds.ok_or("is not a sha-crypt hash")?, *salt, *hash)
+        }
+        _ => return Err("is not a sha-crypt hash"),
+    };
+    if !(SHA_CRYPT_ROUNDS_MIN..=SHA_CRYPT_ROUNDS_MAX).contains(&rounds) {
+        return Err("has fewer than 1 000 or more than 1 000 000 rounds");
+    }
+    let length = if text.starts_with("$5$") { 43 } else { 86 };
+    let fits = (1..=16).contains(&salt.len()) && hash.len() == length;
+    if fits { Ok(()) } else { Err("has a salt or a hash of a wrong length") }
+}
+
 // What one check may cost: with two threads, half a gigabyte and some seconds at the very most.
 const ARGON2_KIB_MAX: u32 = 256 * 1024;
 const ARGON2_PASSES_MAX: u32 = 16;
@@ -87,3 +117,12 @@ const BCRYPT_COST_MAX: u32 = 16;
 
 /// What bcrypt sees of a password.
 const BCRYPT_BYTES: usize = 72;
+
+/// Where nothing is said (crypt(5)).
+const SHA_CRYPT_ROUNDS_USUAL: u32 = 5_000;
+const SHA_CRYPT_ROUNDS_MIN: u32 = 1_000;
+/// Half a second.
+const SHA_CRYPT_ROUNDS_MAX: u32 = 1_000_000;
+
+/// The longest password that is taken for a hash of sha-crypt.
+const SHA_CRYPT_BYTES: usize = 128;

@@ -79,6 +79,38 @@ fn a_password_is_right_or_not() {
     assert!(!ask(&ways, &format!("long:{long}and so on")).unwrap().holds());
 }
 
+/// Of the password "secret", by openssl.
+const SHA256: &str = "$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA";
+const SHA512: &str =
+    "$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1";
+
+#[test]
+fn sha_crypt_is_verified_and_a_long_password_is_no_way_to_burn_time() {
+    let ways = [realm("ops", &[("five", SHA256), ("six", SHA512)])];
+    for (credentials, right) in
+        [("five:secret", true), ("six:secret", true), ("five:Secret", false), ("six:", false), ("nobody:secret", false)]
+    {
+        assert_eq!(ask(&ways, credentials).unwrap().holds(), right, "{credentials}");
+    }
+    let long = "x".repeat(128);
+    let ways = [realm("ops", &[("long", "$5$saltsalt$tkkQKovHTk0xathHdSQcjAvdRnJs.gwPYYQDQs5f9VB")])];
+    assert!(ask(&ways, &format!("long:{long}")).unwrap().holds());
+    assert!(!ask(&ways, &format!("long:{long}x")).unwrap().holds());
+}
+
+#[test]
+fn an_unknown_user_costs_what_one_of_the_known_costs_and_always_the_same() {
+    let (argon, bcrypt) = (argon2id(b"secret"), bcrypt::hash("secret", 4).unwrap());
+    let ways = [realm("ops", &[("a", &argon), ("b", &bcrypt), ("c", SHA256), ("d", SHA512)])];
+    let hash_of = |name: &str| ask(&ways, &format!("{name}:x")).unwrap().parts()[2].to_vec();
+    let mut seen = std::collections::BTreeSet::new();
+    for name in (0..400).map(|index| format!("nobody-{index}")) {
+        assert_eq!(hash_of(&name), hash_of(&name));
+        seen.insert(hash_of(&name));
+    }
+    assert_eq!(seen.len(), 4, "each of the kinds stands in for somebody");
+}
+
 #[test]
 fn the_first_realm_that_knows_the_user_is_asked() {
     let (one, two) = (argon2id(b"one"), argon2id(b"two"));
@@ -116,6 +148,8 @@ fn a_hash_that_costs_too_much_or_protects_too_little_is_left_out() {
         bcrypt.clone(),
         bcrypt.replace("$04$", "$16$"),
         bcrypt.replace("$2b$", "$2a$"),
+        SHA256.to_owned(),
+        SHA512.replace("$6$", "$6$rounds=1000000$"),
     ];
     let refused = [
         good.replace("m=8", "m=262145"),
@@ -139,6 +173,11 @@ fn a_hash_that_costs_too_much_or_protects_too_little_is_left_out() {
         bcrypt[..59].to_owned(),
         format!("{}é", &bcrypt[..58]),
         format!("{bcrypt}x"),
+        SHA512.replace("$6$", "$6$rounds=1000001$"),
+        SHA512.replace("$6$", "$6$rounds=999$"),
+        SHA512.replace("$6$", "$6$rounds=$"),
+        SHA512.replace("$6$", "$5$"),
+        SHA256.replace("saltsalt", "saltsaltsaltsalts"),
         "secret".to_owned(),
         String::new(),
         "$apr1$abc$def".to_owned(),
