@@ -9,11 +9,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::http1::{Framing, RequestHead};
-use crate::pipeline::{choose, outbound};
+use crate::pipeline::{check_signature, choose, outbound};
 use crate::reject::Rejection;
 use crate::snapshot::Snapshot;
 use crate::snapshot::table::Passed;
-use crate::stage::authenticate::{Outcome, authenticate};
+use crate::stage::authenticate::{Outcome, SKEW, authenticate};
 use crate::stage::authorize::authorize;
 use crate::stage::find::find;
 use crate::stage::identify::{Arrival, Request, RequestId, RequestPath, Trust, identify};
@@ -170,6 +170,10 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     if targets.len() > 1 {
         let shares: Vec<_> = targets.iter().map(|one| format!("{} {}", one.weight, one.destination.name())).collect();
         explanation.step("choose", format!("by weight among {}; the first is shown", shares.join(", ")));
+    }
+    if permit.principal().has_signed() {
+        check_signature(&request, snapshot, &permit, target, now, SKEW)?;
+        explanation.step("signature", "can be right for this destination, which checks it".to_owned());
     }
     let destination = &target.destination;
     explanation.destination = Some(destination.name().to_string());

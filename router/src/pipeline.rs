@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -18,7 +18,7 @@ use crate::observe::Exchange;
 use crate::reject::{self, Local, Reason, Rejection};
 use crate::services::Core;
 use crate::snapshot::{Snapshot, Target};
-use crate::stage::authenticate::{Outcome, Way, authenticate};
+use crate::stage::authenticate::{Outcome, Signed, Way, authenticate};
 use crate::stage::authorize::{Permit, authorize};
 use crate::stage::find::find;
 use crate::stage::identify::{self, Arrival, identify};
@@ -108,6 +108,7 @@ async fn run<B: ClientBody>(
     limit(&permit, framing)?;
     let handshake = upgrade(&request.head, permit.route().websocket.is_some())?;
     let target = choose(&permit.route().targets, |bound| core.random_below(bound));
+    check_signature(&request, &snapshot, &permit, target, now, core.shared.signature_skew)?;
     exchange.record.destination = Some(Arc::clone(target.destination.name()));
     let outbound = outbound(&request, arrival.peer, &snapshot, &permit, target, handshake.is_some());
     let counted = (framing != Framing::None).then(|| exchange.bytes_in());
@@ -131,6 +132,24 @@ fn limit(permit: &Permit, framing: Framing) -> Result<(), Rejection> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether what an IAM caller signed can be right for where it goes.
+pub(crate) fn check_signature(
+    request: &identify::Request,
+    snapshot: &Snapshot,
+    permit: &Permit,
+    target: &Target,
+    now: i64,
+    skew: Duration,
+) -> Result<(), Rejection> {
+    if !permit.principal().has_signed() {
+        return Ok(());
+    }
+    let head = &request.head;
+    let Some(signed) = Signed::read(head.fields(), head.query()) else { return Ok(()) };
+    let host = target.destination.host().to_str().unwrap_or_default();
+    signed.fits(host, now, skew, |name| transform::arrives(head, &snapshot.settable, name))
 }
 
 /// The head as the destination gets it; framing is written by whoever sends the body.

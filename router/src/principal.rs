@@ -101,6 +101,11 @@ impl Principal {
         self.via.as_str()
     }
 
+    /// Whether the destination checks a signature.
+    pub(crate) fn has_signed(&self) -> bool {
+        self.via == Via::Iam
+    }
+
     /// Whether a token or a key proved it.
     pub(crate) fn has_token(&self) -> bool {
         matches!(self.via, Via::Jwt(_) | Via::ApiKey(_))

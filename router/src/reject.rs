@@ -47,6 +47,9 @@ pub(crate) enum Reason {
     TokenRevoked,
     KeyExpired,
     ScopeMissing,
+    Sigv4ScopeMismatch,
+    Sigv4HeaderMismatch,
+    Sigv4DateSkew,
     KeysMissing,
     PasswordChecksBusy,
     TooManyFailures,
@@ -140,6 +143,9 @@ rows! {
     TokenRevoked "token_revoked" 401 Client "the token was revoked";
     KeyExpired "key_expired" 401 Client "the key has expired";
     ScopeMissing "scope_missing" 403 Client "the caller lacks a required scope";
+    Sigv4ScopeMismatch "sigv4_scope_mismatch" 403 Client "the signature is made for another region or service";
+    Sigv4HeaderMismatch "sigv4_header_mismatch" 403 Client "a signed header does not reach the destination as it was sent";
+    Sigv4DateSkew "sigv4_date_skew" 403 Client "the signature was made too long ago, or is yet to come";
     KeysMissing "keys_missing" 503 Configuration "tokens cannot be verified at the moment";
     PasswordChecksBusy "password_checks_busy" 503 Router "too many passwords are being verified";
     TooManyFailures "too_many_failures" 429 Client "there were too many failed attempts";

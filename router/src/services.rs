@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) tunnel_grace: Duration,
     pub(crate) tunnel_lifetime: Duration,
     pub(crate) connections_per_core: usize,
+    /// How far the clocks of those who sign may differ.
+    pub(crate) signature_skew: Duration,
     pub(crate) passwords: Passwords,
     /// Where decisions are noted, when they are.
     pub(crate) audit: Option<Arc<Audit>>,

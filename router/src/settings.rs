@@ -115,6 +115,9 @@ pub struct Limits {
     pub idle: Period,
     /// Without a byte of a request's body.
     pub body_idle: Period,
+    /// How far the clocks of callers who sign with AWS keys may differ; AWS itself takes five minutes. Zero leaves
+    /// that to the destination.
+    pub signature_skew: Period,
     /// How long a WebSocket stays open whose route is gone or leads elsewhere; then the client is asked to come again.
     pub tunnel_grace: Period,
     /// How long any WebSocket may stay open.
@@ -176,6 +179,7 @@ impl Default for Limits {
             head: Period::from_millis(10_000),
             idle: Period::from_millis(75_000),
             body_idle: Period::from_millis(30_000),
+            signature_skew: Period::from_millis(300_000),
             tunnel_grace: Period::from_millis(30_000),
             tunnel_lifetime: Period::from_millis(24 * 3_600_000),
         }

@@ -68,12 +68,16 @@ fn every_denial_is_noted_with_who_and_why_and_nothing_that_is_secret() {
     let router = router(&site, &log, &[QUICK]);
     let claims = json!({"iss": ISSUER, "aud": "api", "sub": "carol", "exp": seconds_from_now(600), "scope": "read"});
     let token = signer.token(&claims);
-    let ask = |target: &str, header: (&str, &str)| router.send(&Request::new("GET", target).header(header.0, header.1));
+    // Over one connection, so that one core notes all in order.
+    let mut client = router.client();
+    let mut ask =
+        |target: &str, header: (&str, &str)| client.send(&Request::new("GET", target).header(header.0, header.1));
     assert_eq!(ask("/open", ("x-secret", CANARY)).status, 200);
     assert_eq!(ask(&format!("/orders?password={CANARY}"), ("x-secret", CANARY)).status, 401);
     assert_eq!(ask("/orders", ("authorization", &format!("Bearer {CANARY}"))).status, 401);
     assert_eq!(ask("/orders/7", ("authorization", &format!("Bearer {token}"))).status, 403);
     assert_eq!(ask("/nowhere", ("x-secret", CANARY)).status, 404);
+    drop(client);
     end(router);
 
     let decisions = of_kind(&log, "decision");

@@ -15,6 +15,7 @@ mod grpc;
 mod hostile_answers;
 mod http2;
 mod identity;
+mod identity_headers;
 mod jwks;
 mod limits;
 mod listeners;

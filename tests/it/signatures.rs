@@ -59,7 +59,9 @@ fn the_published_vectors_verify_at_the_destination() {
         &boundary(origin.port(), "example.amazonaws.com"),
         &[iam("/", origin.port(), "example.amazonaws.com", "path: raw")],
     );
-    let router = Router::serve(&site.merged());
+    // The vectors were signed in 2015.
+    let router = Router::start(&site.merged(), &[], &[("POSTERN_ROUTER_LIMITS__SIGNATURE_SKEW", "0s")]);
+    router.until_ready();
     let vectors = program("vectors", &Value::Null);
     let vectors = vectors.as_array().unwrap();
     // The vectors themselves, before anything has touched them.
@@ -120,6 +122,47 @@ fn a_request_without_a_signature_or_with_half_of_one_goes_nowhere() {
         assert!(matches!(answer.status, 400 | 401), "{what}: {}", answer.status);
     }
     assert_eq!(origin.received().len(), 0);
+}
+
+#[test]
+fn a_signature_that_cannot_be_right_there_is_answered_here_and_the_log_says_why() {
+    let origin = recording();
+    let router = routed(&origin, API);
+    let now = |ago: i64| {
+        let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
+        (time::OffsetDateTime::now_utc() - time::Duration::seconds(ago)).format(format).unwrap()
+    };
+    let signed = |scope: &str, names: &str, ago: i64| {
+        let at = now(ago);
+        let value = format!(
+            "AWS4-HMAC-SHA256 Credential=AKIDTESTTESTTEST/{}/{scope}/aws4_request, SignedHeaders={names}, Signature={}",
+            &at[..8],
+            "a".repeat(64)
+        );
+        Request::new("GET", "/iam").header("x-amz-date", &at).header("authorization", &value)
+    };
+    let (here, names) = ("eu-west-1/execute-api", "host;x-amz-date");
+    assert_eq!(router.send(&signed(here, names, 0)).status, 200);
+    let before = origin.received().len();
+    for (request, reason, words) in [
+        (signed("us-east-1/execute-api", names, 0), "sigv4_scope_mismatch", ["us-east-1", "eu-west-1"]),
+        (signed("eu-west-1/s3", names, 0), "sigv4_scope_mismatch", ["signed for s3", "execute-api"]),
+        (
+            signed(here, "host;x-amz-date;x-forwarded-for", 0),
+            "sigv4_header_mismatch",
+            ["x-forwarded-for", "does not arrive"],
+        ),
+        (signed(here, names, 3_600), "sigv4_date_skew", ["signed at 20", "too long ago"]),
+        (signed(here, names, -3_600), "sigv4_date_skew", ["signed at 20", "yet to come"]),
+    ] {
+        let answer = router.send(&request);
+        assert_eq!((answer.status, answer.reason()), (403, Some(reason)));
+        assert!(!answer.text().contains("eu-west-1"), "{}", answer.text());
+        let line = router.logged(answer.header("x-request-id").unwrap());
+        let detail = line["detail"].as_str().unwrap();
+        assert!(words.iter().all(|word| detail.contains(word)), "{detail}");
+    }
+    assert_eq!(origin.received().len(), before);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use postern_tests::frames::{self, Http2};
+use postern_tests::hpack::Block;
 use postern_tests::{
     Authority, Client, Gate, Origin, RawOrigin, Reply, Request, Router, Site, boundary_with, eventually, registration,
 };
@@ -411,4 +413,41 @@ fn what_breaks_off_without_a_length_ends_in_a_reset() {
     let mut all = Vec::new();
     let end = stream.read_to_end(&mut all);
     assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset, "{}", String::from_utf8_lossy(&all));
+}
+
+#[test]
+fn a_body_that_trickles_is_refused_in_both_protocols_unless_it_is_messages() {
+    let origin = Origin::start(|request| Reply::ok(String::from_utf8_lossy(&request.body)));
+    let site = site(origin.port(), "");
+    let router = with_limits(&site, &[("BODY_IDLE", "400ms")]);
+    let began = Instant::now();
+    let mut plain = router.client();
+    plain.write(&Request::new("POST", "/").header("content-length", "1000").bytes()).unwrap();
+    while plain.write(b"x").is_ok() {
+        assert!(began.elapsed() < Duration::from_secs(10), "a body of single bytes goes on and on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+
+    // Over HTTP/2, with a frame for each byte; a call of gRPC may have few messages, but not none.
+    let mut client = Http2::connect(router.address());
+    let begin = |client: &mut Http2, kind: &str| {
+        let stream = client.open();
+        let block = Block::request("POST", "/").field("content-type", kind).field("te", "trailers");
+        client.write(&frames::headers(stream, &block, false)).unwrap();
+        stream
+    };
+    let (trickle, call) = (begin(&mut client, "text/plain"), begin(&mut client, "application/grpc"));
+    for _ in 0..40 {
+        for stream in [trickle, call] {
+            client.write(&frames::data(stream, b"x", false)).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    client.write(&frames::data(call, b"", true)).unwrap();
+    let refused = client.outcome(trickle).answer();
+    assert_eq!((refused.status, refused.reason()), (408, Some("body_too_slow")));
+    assert_eq!(client.outcome(call).answer().text(), "x".repeat(40));
+    let silent = begin(&mut client, "application/grpc");
+    let status = client.outcome(silent).answer();
+    assert_eq!(status.header("x-postern-reason"), Some("body_too_slow"));
 }

@@ -13,7 +13,8 @@ use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use super::http2::{AnswerBody, StreamBody, local, passed_on, read_head};
+use super::http2::{AnswerBody, local, passed_on, read_head};
+use super::stream_body::StreamBody;
 use super::streams::{Piece, Stream};
 use super::tunnel::{self, Opened};
 use crate::buffer::Buffer;
@@ -53,7 +54,7 @@ pub(super) async fn answer(
             return local(answer, exchange, stream).map(Either::Left);
         }
     };
-    let body = StreamBody::new(body, core.shared.body_idle);
+    let body = StreamBody::new(body, core.shared.body_idle, &head);
     let (exchange, answer) = pipeline::handle(core, arrival, head, body).await;
     match answer {
         // A success would tell the client that its tunnel stands (RFC 9110 §9.3.6).

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Either;
@@ -20,14 +20,14 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, interval};
+use tokio::time::interval;
 
 use super::both_ways::BothWays;
 use super::gathered::Gathered;
+use super::stream_body::StreamBody;
 use super::streams::{Piece, State, Stream, Streams};
 use super::{date, extended};
-use crate::alarm::Alarm;
-use crate::body::{BodyFault, ClientBody, Metered};
+use crate::body::Metered;
 use crate::drain::Phase;
 use crate::http1::{Flaw, Framing, RequestHead};
 use crate::observe::Exchange;
@@ -145,7 +145,7 @@ async fn answer(
         }
     };
     let head_only = *head.method() == http::Method::HEAD;
-    let body = StreamBody::new(body, core.shared.body_idle);
+    let body = StreamBody::new(body, core.shared.body_idle, &head);
     // Boxed, so that its memory goes when the answer's body begins, and not with its stream.
     let (exchange, answer) = Box::pin(pipeline::handle(core, arrival, head, body)).await;
     match answer {
@@ -327,84 +327,5 @@ impl Body for AnswerBody {
             Source::Local(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Source::Upstream(_) => SizeHint::default(),
         }
-    }
-}
-
-/// A request's body as its stream brings it.
-pub(super) struct StreamBody {
-    incoming: Incoming,
-    piece: Bytes,
-    trailers: Option<HeaderMap>,
-    over: bool,
-    /// Silence is no fault any more.
-    patient: bool,
-    idle: Duration,
-    alarm: Alarm,
-    waiting_since: Option<Instant>,
-}
-
-impl StreamBody {
-    pub(super) fn new(incoming: Incoming, idle: Duration) -> Self {
-        let over = incoming.is_end_stream();
-        Self {
-            incoming,
-            piece: Bytes::new(),
-            trailers: None,
-            over,
-            patient: false,
-            idle,
-            alarm: Alarm::default(),
-            waiting_since: None,
-        }
-    }
-}
-
-impl ClientBody for StreamBody {
-    const SHARES: bool = true;
-
-    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, BodyFault>> {
-        loop {
-            if !self.piece.is_empty() || self.over {
-                self.waiting_since = None;
-                return Poll::Ready(Ok(!self.over));
-            }
-            match Pin::new(&mut self.incoming).poll_frame(context) {
-                Poll::Ready(None) => self.over = true,
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(BodyFault::ClientClosed)),
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => self.piece = data,
-                    Err(frame) => self.trailers = frame.into_trailers().ok(),
-                },
-                Poll::Pending if self.patient => return Poll::Pending,
-                Poll::Pending => {
-                    let since = *self.waiting_since.get_or_insert_with(Instant::now);
-                    std::task::ready!(self.alarm.poll(since + self.idle, context));
-                    return Poll::Ready(Err(BodyFault::TooSlow));
-                }
-            }
-        }
-    }
-
-    fn piece(&self) -> &[u8] {
-        &self.piece
-    }
-
-    fn consume(&mut self, bytes: usize) {
-        self.piece.advance(bytes);
-    }
-
-    /// The library drops the whole exchange when its stream is reset.
-    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Pending
-    }
-
-    fn be_patient(&mut self) {
-        self.patient = true;
-    }
-
-    fn trailers(&mut self) -> Option<HeaderMap> {
-        let mut trailers = self.trailers.take()?;
-        transform::request_trailers(&mut trailers);
-        Some(trailers)
     }
 }

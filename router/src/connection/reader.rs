@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
+use super::pace::Pace;
 use crate::alarm::Alarm;
 use crate::body::{BodyFault, ClientBody};
 use crate::buffer::{self, Buffer};
@@ -61,31 +62,6 @@ pub(super) struct Reader<'c, S> {
     /// An empty line stood in front of this request already.
     let_pass: bool,
 }
-
-/// How fast a body comes: only the time counts in which the client is waited for.
-#[derive(Default)]
-struct Pace {
-    waited: Duration,
-    bytes: u64,
-}
-
-impl Pace {
-    fn came(&mut self, bytes: usize, waiting_since: &mut Option<Instant>) {
-        self.bytes += bytes as u64;
-        if let Some(since) = waiting_since.take() {
-            self.waited += since.elapsed();
-        }
-    }
-
-    /// Whether too little came while the client was waited for; if not, it is measured anew.
-    fn is_too_slow(&mut self, last: Duration) -> bool {
-        let Self { waited, bytes } = std::mem::take(self);
-        bytes as f64 <= (waited + last).as_secs_f64() * BYTES_A_SECOND
-    }
-}
-
-/// The least that a body must bring while it is waited for.
-const BYTES_A_SECOND: f64 = 240.0;
 
 #[derive(Clone, Copy)]
 enum Body {
@@ -366,16 +342,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<'_, S> {
             let most =
                 if matches!(self.body, Body::Length(left) if left > LONG) { buffer::LARGE } else { buffer::MEDIUM };
             match self.poll_more(context, most) {
-                Poll::Ready(Ok(bytes @ 1..)) => self.pace.came(bytes, &mut self.waiting_since),
+                Poll::Ready(Ok(bytes @ 1..)) => self.pace.came(bytes),
                 Poll::Ready(_) => return Poll::Ready(Err(BodyFault::ClientClosed)),
                 Poll::Pending => {
-                    let since = *self.waiting_since.get_or_insert_with(Instant::now);
-                    let patience = self.clocks.body.saturating_sub(self.pace.waited);
-                    ready!(self.alarm.poll(since + patience, context));
-                    if self.pace.is_too_slow(patience) {
-                        return Poll::Ready(Err(BodyFault::TooSlow));
-                    }
-                    self.waiting_since = None;
+                    ready!(self.pace.poll_too_slow(self.clocks.body, &mut self.alarm, context));
+                    return Poll::Ready(Err(BodyFault::TooSlow));
                 }
             }
         }

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::identify::{REQUEST_ID, Request, RequestId};
 use crate::buffer::Buffer;
 use crate::digits;
-use crate::http1::{Fields, Framing, Outbound, ResponseHead, Version, write_field};
+use crate::http1::{Fields, Framing, Outbound, RequestHead, ResponseHead, Version, write_field};
 use crate::place::{self, TokenPlace};
 use crate::snapshot::{ClaimPath, PathPart, PathPlan, RoutePlan, Target};
 
@@ -82,6 +82,20 @@ pub(crate) fn request<'p>(
         outbound.barred = settable.into();
     }
     outbound
+}
+
+/// Whether a header arrives as the client sent it: what is taken off or written anew does not.
+pub(crate) fn arrives(head: &RequestHead, settable: &[HeaderName], name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let written_anew = match head.framing() {
+        // The same length is written again.
+        Framing::Length(_) if name == "content-length" => false,
+        _ => is_hop_by_hop(bytes) || is_never_forwarded(bytes),
+    };
+    let named = named_by_connection(head.fields());
+    !written_anew
+        && !is_named(bytes, settable.iter().map(HeaderName::as_str))
+        && !is_named(bytes, named.iter().copied())
 }
 
 /// Takes off a client's trailers what a destination would believe of a head. What only some snapshot's router writes

@@ -136,12 +136,12 @@ fn once<'r>(place: &mut Option<&'r str>, value: &'r str) -> Result<(), Flaw> {
     }
 }
 
-fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
 /// Splits at every one of `separators`, of which no two begin alike.
-fn split<'r>(text: &'r str, separators: &[&str]) -> Vec<&'r str> {
+pub(super) fn split<'r>(text: &'r str, separators: &[&str]) -> Vec<&'r str> {
     let mut parts = Vec::new();
     let mut rest = text;
     let next = |rest: &str| {
