@@ -187,7 +187,7 @@ fn a_boundary_that_is_gone_or_torn_changes_nothing_and_is_reported() {
             put(&format!("{}.encode()", quoted(&boundary.replace("kind: Boundary", "kind: Border")))),
             "invalid",
         ),
-        ("too much", put("b'#' * (5 << 20)"), "too_large"),
+        ("too much", put("b'#' * (33 << 20)"), "too_large"),
     ] {
         let before = world.bytes();
         world.stores.python(&does);

@@ -64,9 +64,10 @@ impl Store {
 
     /// Puts a snapshot into use. Requests that are under way end with theirs.
     pub(crate) fn publish(&self, snapshot: Arc<Snapshot>, read_seconds: f64, compile_seconds: f64) {
+        // Before the swap: whoever sees the new generation shall not be told that a file before it was refused.
+        let mut status = self.status();
         self.live.store(Some(snapshot));
         self.swaps.fetch_add(1, Ordering::Release);
-        let mut status = self.status();
         status.loads += 1;
         status.rejected = None;
         (status.read_seconds, status.compile_seconds) = (read_seconds, compile_seconds);
