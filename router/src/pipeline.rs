@@ -200,7 +200,9 @@ pub(crate) fn outbound(
 ) -> Outbound {
     let principal = permit.principal();
     // Where something else than a token or a key proved the caller nothing is taken off: what is signed stays as it is.
-    let off = if principal.has_token() { &*permit.route().ways } else { &[] };
+    // Where proof is only tried out, a key may stand there that proved nothing, and is one all the same.
+    let tried = !permit.route().insists && !principal.has_signed();
+    let off = if principal.has_token() || tried { &*permit.route().ways } else { &[] };
     let off = off.iter().filter_map(Way::place);
     let claim = |path: &_| principal.claim(path);
     transform::request(request, peer, permit.route(), target, &snapshot.settable, upgrade, &off, claim)

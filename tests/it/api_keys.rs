@@ -55,6 +55,7 @@ impl Scene {
             ("/either", "{authentication: {any_of: ['jwt:corp', 'basic:ops', 'api_key:partners', none]}}"),
             ("/both", "{authentication: {any_of: ['api_key:partners', 'api_key:machines']}}"),
             ("/machines", "{authentication: {any_of: ['api_key:machines']}}"),
+            ("/tried", "{authentication: {any_of: ['api_key:partners'], mode: shadow}}"),
             ("/open", "{}"),
         ] {
             let text = registration(root, port, &format!("policies: {policies}"));
@@ -234,6 +235,15 @@ fn a_key_is_taken_out_of_the_query_or_the_cookie_it_stood_in() {
     scene.change("location: {cookie: key}", "");
     let arrived = scene.arrives(&Request::new("GET", "/orders").header("cookie", &format!("a=1; key={good}; b=2")));
     assert_eq!(arrived.all("cookie"), ["a=1; b=2"]);
+}
+
+#[test]
+fn a_key_that_proves_nothing_is_not_passed_on_where_proof_is_only_tried_out() {
+    let scene = Scene::new("");
+    for text in [key("one"), key("three"), "no key at all".to_owned()] {
+        let arrived = scene.arrives(&Request::new("GET", "/tried").header("x-api-key", &text));
+        assert_eq!(arrived.header("x-api-key"), None, "{text}");
+    }
 }
 
 #[test]
