@@ -300,6 +300,7 @@ fn shared(settings: &Settings, cores: usize, spread: Spread, audit: Option<Arc<A
         idle_timeout: settings.limits.idle.duration(),
         tunnel_grace: settings.limits.tunnel_grace.duration(),
         tunnel_lifetime: settings.limits.tunnel_lifetime.duration(),
+        http2_requests: settings.limits.http2_requests,
         connections_per_core: (settings.limits.connections / cores).max(1),
         signature_skew: settings.limits.signature_skew.duration(),
         passwords: Passwords::new(Passwords::threads_for(cores)),

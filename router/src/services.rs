@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) tunnel_grace: Duration,
     pub(crate) tunnel_lifetime: Duration,
     pub(crate) connections_per_core: usize,
+    /// After how many requests a client of HTTP/2 is asked to come anew.
+    pub(crate) http2_requests: u64,
     /// How far the clocks of those who sign may differ.
     pub(crate) signature_skew: Duration,
     pub(crate) passwords: Passwords,

@@ -107,6 +107,8 @@ pub struct Limits {
     pub connections: usize,
     /// Most connections at once from one address, but for trusted proxies; 0 for no bound. Each core has its share.
     pub connections_per_address: usize,
+    /// After how many requests a client of HTTP/2 is asked to come anew, so that connections spread again.
+    pub http2_requests: u64,
     /// For a TLS handshake, from the connection on.
     pub handshake: Period,
     /// For the whole head of a request.
@@ -175,6 +177,7 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             connections_per_address: 1_000,
+            http2_requests: 100_000,
             handshake: Period::from_millis(5_000),
             head: Period::from_millis(10_000),
             idle: Period::from_millis(75_000),

@@ -97,7 +97,7 @@ where
             // What a client does wrong on its own connection is answered there, or it has left.
             () = poll_fn(|context| poll_turn(connection.as_mut(), &io, context)) => return,
             () = &mut closing, if !ending => ending = true,
-            _ = tended.tick() => match streams.state(core.shared.idle_timeout) {
+            _ = tended.tick() => match streams.state(core.shared.idle_timeout, core.shared.http2_requests) {
                 State::Stalled => return,
                 State::Idle | State::Old if !ending => ending = true,
                 State::Idle | State::Old | State::Busy => continue,

@@ -21,8 +21,6 @@ use crate::buffer;
 const HEADS: usize = 256 * 1024;
 /// Pieces of answers that were handed down and not yet written.
 const PIECES: usize = 128 * 1024;
-/// After so many requests the client is asked to come anew, so that connections spread again.
-const REQUESTS: u64 = 10_000;
 
 /// What is going on on a connection.
 pub(super) struct Streams {
@@ -89,8 +87,8 @@ impl Streams {
         stream
     }
 
-    /// How it stands, for a client that is waited for so long.
-    pub(super) fn state(&self, patience: Duration) -> State {
+    /// How it stands, for a client that is waited for so long and served so many requests.
+    pub(super) fn state(&self, patience: Duration, requests: u64) -> State {
         let now = Instant::now();
         let mut open = self.open.borrow_mut();
         open.retain(|stream| stream.strong_count() > 0);
@@ -102,7 +100,7 @@ impl Streams {
             State::Stalled
         } else if open.is_empty() && now.duration_since(self.last.get()) > patience {
             State::Idle
-        } else if self.opened.get() >= REQUESTS {
+        } else if self.opened.get() >= requests {
             State::Old
         } else {
             State::Busy
