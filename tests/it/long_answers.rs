@@ -22,6 +22,22 @@ fn descriptors(router: &Router) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", router.id())).unwrap().count()
 }
 
+/// A destination that sends so much of a long answer, and the rest when the gate opens.
+fn pausing_after(bytes: usize) -> (Arc<Gate>, RawOrigin) {
+    let gate = Gate::closed();
+    let held = Arc::clone(&gate);
+    let origin = RawOrigin::start(move |wire| {
+        wire.head();
+        let (begin, rest) = pattern(LONG).split_at(bytes);
+        wire.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {LONG}\r\n\r\n").as_bytes());
+        wire.write(begin);
+        held.pass();
+        wire.write(rest);
+        wire.until_closed();
+    });
+    (gate, origin)
+}
+
 #[test]
 fn every_length_arrives_byte_for_byte_on_one_connection() {
     let origin = Origin::start(|request| Reply::Body(200, pattern(request.target[1..].parse().unwrap()).to_vec()));
@@ -40,17 +56,7 @@ fn every_length_arrives_byte_for_byte_on_one_connection() {
 
 #[test]
 fn an_answer_that_comes_in_small_parts_is_passed_on_as_it_comes() {
-    let gate = Gate::closed();
-    let held = Arc::clone(&gate);
-    let origin = RawOrigin::start(move |wire| {
-        wire.head();
-        let body = pattern(LONG);
-        wire.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {LONG}\r\n\r\n").as_bytes());
-        wire.write(&body[..1_000]);
-        held.pass();
-        wire.write(&body[1_000..]);
-        wire.until_closed();
-    });
+    let (gate, origin) = pausing_after(1_000);
     let site = site(origin.port(), "");
     let router = Router::serve(&site.merged());
     let mut client = router.client();
@@ -138,17 +144,7 @@ fn a_client_that_takes_nothing_or_leaves_lets_go_of_everything() {
 
 #[test]
 fn more_of_them_at_once_than_there_are_pipes_are_all_served() {
-    let gate = Gate::closed();
-    let held = Arc::clone(&gate);
-    let origin = RawOrigin::start(move |wire| {
-        wire.head();
-        let body = pattern(LONG);
-        wire.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {LONG}\r\n\r\n").as_bytes());
-        wire.write(&body[..LONG / 2]);
-        held.pass();
-        wire.write(&body[LONG / 2..]);
-        wire.until_closed();
-    });
+    let (gate, origin) = pausing_after(LONG / 2);
     let site = site(origin.port(), "");
     let router =
         Router::start(&site.merged(), &["--workers", "1"], &[("POSTERN_ROUTER_LIMITS__CONNECTIONS_PER_ADDRESS", "0")]);

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use postern_config::document::Mode;
 
-use super::Exchange;
 use super::line::Line;
+use super::{Exchange, Record};
 use crate::rights::Verdict;
 
 /// Buffers on their way to the writing thread; as many as this may wait.
@@ -137,6 +137,25 @@ pub(super) fn line(buffer: &mut LogBuffer, exchange: &Exchange, took: Duration) 
     // Without the query: queries carry secrets.
     line.text(",\"path\":", head.map_or("", |head| head.path()));
     line.number(",\"status\":", record.status.into());
+    decision(&mut line, record);
+    line.number(",\"bytes_in\":", exchange.bytes_in.as_ref().map_or(0, |bytes| bytes.get()));
+    line.number(",\"bytes_out\":", exchange.bytes_out);
+    line.millis(",\"duration_ms\":", Some(took));
+    let phases = &record.phases;
+    line.millis(",\"resolve_ms\":", phases.resolve);
+    line.millis(",\"connect_ms\":", phases.connect);
+    line.millis(",\"tls_ms\":", phases.tls);
+    line.millis(",\"first_byte_ms\":", phases.first_byte);
+    if record.destination.is_some() {
+        line.raw(",\"reused\":", if phases.reused { "true" } else { "false" });
+    }
+    line.end();
+    buffer.lines += 1;
+}
+
+/// What was decided of a request and why, as every log tells it: for which route, where it went, who asked, and which
+/// policies decided.
+pub(super) fn decision(line: &mut Line<'_>, record: &Record) {
     if let Some(reason) = record.reason {
         line.plain(",\"reason\":\"", reason.code());
     }
@@ -158,24 +177,11 @@ pub(super) fn line(buffer: &mut LogBuffer, exchange: &Exchange, took: Duration) 
         line.text(",\"principal\":", principal.name());
         line.text(",\"authenticated_by\":", principal.via());
     }
-    policies(&mut line, &record.verdicts);
-    line.number(",\"bytes_in\":", exchange.bytes_in.as_ref().map_or(0, |bytes| bytes.get()));
-    line.number(",\"bytes_out\":", exchange.bytes_out);
-    line.millis(",\"duration_ms\":", Some(took));
-    let phases = &record.phases;
-    line.millis(",\"resolve_ms\":", phases.resolve);
-    line.millis(",\"connect_ms\":", phases.connect);
-    line.millis(",\"tls_ms\":", phases.tls);
-    line.millis(",\"first_byte_ms\":", phases.first_byte);
-    if record.destination.is_some() {
-        line.raw(",\"reused\":", if phases.reused { "true" } else { "false" });
-    }
-    line.end();
-    buffer.lines += 1;
+    policies(line, &record.verdicts);
 }
 
 /// Which policies decided, and who would have been refused had it been insisted on.
-pub(super) fn policies(line: &mut Line<'_>, verdicts: &[Verdict]) {
+fn policies(line: &mut Line<'_>, verdicts: &[Verdict]) {
     let told = |of: &dyn Fn(&&Verdict) -> bool| {
         verdicts.iter().filter(of).map(ToString::to_string).collect::<Vec<_>>().join(", ")
     };

@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use super::access_log::policies;
+use super::access_log::decision;
 use super::{Exchange, Line};
 use crate::audit::Audit;
 use crate::reject::Reason;
@@ -22,12 +22,6 @@ pub(super) fn note(audit: &Audit, exchange: &Exchange) {
     let mut line = Line::members(&mut members, SystemTime::now());
     line.raw(",\"kind\":", "\"decision\"");
     line.raw(",\"decision\":", if denied { "\"denied\"" } else { "\"allowed\"" });
-    if let Some(reason) = record.reason {
-        line.plain(",\"reason\":\"", reason.code());
-    }
-    if !record.detail.is_empty() {
-        line.text(",\"detail\":", &record.detail);
-    }
     line.plain(",\"request_id\":\"", exchange.id.as_str());
     if let Some(head) = exchange.head.as_deref() {
         line.plain(",\"method\":\"", head.method().as_str());
@@ -37,18 +31,6 @@ pub(super) fn note(audit: &Audit, exchange: &Exchange) {
     if let Some(host) = &record.host {
         line.plain(",\"host\":\"", host.as_str());
     }
-    if let Some(route) = &record.route {
-        line.text(",\"route\":", &route.id);
-        line.text(",\"owner\":", &route.owner);
-    }
-    line.number(",\"generation\":", record.generation);
-    if let Some(client) = record.client {
-        line.address(",\"client\":\"", client);
-    }
-    if let Some(principal) = &record.principal {
-        line.text(",\"principal\":", principal.name());
-        line.text(",\"authenticated_by\":", principal.via());
-    }
-    policies(&mut line, &record.verdicts);
+    decision(&mut line, record);
     audit.offer(members);
 }
