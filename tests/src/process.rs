@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::client::{Answer, Client, Request};
+use crate::origin::{Origin, Received};
 use crate::wait::{eventually, eventually_within};
 
 /// The path of one of the product's binaries, beside the test's own.
@@ -191,6 +192,23 @@ impl Router {
     /// `GET` on the host that test sites answer.
     pub fn get(&self, path: &str) -> Answer {
         self.send(&Request::new("GET", path))
+    }
+
+    /// What arrives at `origin` of a request that passes.
+    pub fn passes(&self, origin: &Origin, request: &Request) -> Received {
+        let answer = self.send(request);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        origin.last()
+    }
+
+    /// The reason of a request that has not proved who sends it, and of which nothing arrives at `origin`.
+    pub fn refuses(&self, origin: &Origin, request: &Request) -> String {
+        let before = origin.received().len();
+        let answer = self.send(request);
+        assert_eq!(origin.received().len(), before, "it came through: {}", answer.text());
+        assert_eq!(answer.status, 401, "{}", answer.text());
+        assert!(answer.header("www-authenticate").is_some());
+        answer.reason().unwrap().to_owned()
     }
 
     /// Asks the admin listener.
