@@ -1,8 +1,10 @@
-//! The commands: `serve`, `check`, `explain`, `health`.
+//! The commands.
 //!
 //! Exit codes: 0 fine, 1 problems found, 2 wrong usage.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this module is the one that speaks to a terminal")]
+
+mod changes;
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -48,6 +50,16 @@ enum Command {
         after_help = "Example:\n  postern-router explain merged.json 'GET https://api.example.com/orders/1' -H 'authorization: Bearer …'"
     )]
     Explain(Explain),
+    /// Tell what changed between two generations, in the words of routes.
+    #[command(
+        after_help = "Examples:\n  postern-router diff 41 42\n  postern-router diff live /tmp/merged.json --output json\n  postern-router diff --dir out 1 2 --fail-on-weaker"
+    )]
+    Diff(changes::Diff),
+    /// Tell which generations there were, and what each of them changed.
+    #[command(
+        after_help = "Examples:\n  postern-router history /var/lib/postern\n  postern-router history out --route '/orders#default'"
+    )]
+    History(changes::History),
     /// Work with the audit log.
     #[command(subcommand)]
     Audit(Audit),
@@ -154,6 +166,8 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => run_serve(&serve),
         Command::Check(check) => run_check(&check),
         Command::Explain(explain) => run_explain(&explain),
+        Command::Diff(diff) => changes::run_diff(&diff),
+        Command::History(history) => changes::run_history(&history),
         Command::Audit(Audit::Verify { directory }) => run_verify(&directory),
         Command::Health(health) => run_health(&health),
     }

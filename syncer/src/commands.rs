@@ -166,7 +166,7 @@ fn once_text(content: &Content, generation: u64, written: bool, hold: Option<&st
     let mut lines = Vec::new();
     for refused in &content.refused {
         lines.push(format!("refused {}", refused.id));
-        lines.extend(refused.conditions.iter().map(|one| format!("    {}", plan::describe(one))));
+        lines.extend(refused.conditions.iter().map(|one| format!("    {}", one.told())));
     }
     lines.extend(hold.map(|message| format!("held: {message}")));
     let counts = content.counts();

@@ -7,6 +7,7 @@ mod api_keys;
 mod audit;
 mod authorization;
 mod certificates;
+mod changes;
 mod crowds;
 mod downgrades;
 mod draining;

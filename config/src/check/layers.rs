@@ -40,7 +40,7 @@ pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&P
 }
 
 /// Whether whoever passes `one` has passed `demanded`.
-pub(super) fn satisfies(one: &AnyOf, demanded: &AnyOf) -> bool {
+pub(crate) fn satisfies(one: &AnyOf, demanded: &AnyOf) -> bool {
     one.mode <= demanded.mode && one.any_of.iter().all(|way| demanded.any_of.contains(way))
 }
 

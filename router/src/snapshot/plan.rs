@@ -107,4 +107,4 @@ pub(crate) struct ClaimPath(pub(crate) SmallVec<[Box<str>; 2]>);
 pub(crate) const WEBSOCKET_IDLE: Duration = Duration::from_secs(600);
 
 /// The most bytes of a request's body when nobody says anything: what a private API takes.
-pub(crate) const BODY_MAX: u64 = 10 * 1024 * 1024;
+pub(crate) const BODY_MAX: u64 = postern_config::limits::BODY_BYTES;
