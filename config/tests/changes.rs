@@ -67,7 +67,7 @@ fn the_same_content_has_no_changes_whatever_its_conditions_say_of_time() {
 #[test]
 fn routes_that_come_go_and_lead_elsewhere_are_told_by_name() {
     let bills = json!({"root": "/bills", "owner": "team-bills", "version": 1, "destination": {"url": "http://plain.internal.example.com:8080"}});
-    let changes = Changes::between(&of(&[orders()]), &of(&[bills.clone()]));
+    let changes = Changes::between(&of(&[orders()]), &of(std::slice::from_ref(&bills)));
     assert_eq!(changes.to_string(), "+ added /bills#default (team-bills)\n- removed /orders#default (team-orders)\n");
     let told = told_of("/destination", json!({"url": "https://new.apis.internal.example.com/prod"}));
     assert_eq!(

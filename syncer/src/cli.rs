@@ -39,7 +39,19 @@ postern-syncer run --boundary boundary.yaml --registrations registrations/ --out
     /// What a boundary keeps of revoked tokens.
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Let go what the shrink guard holds.
+    /// Make the routes that stand stay, whatever pipelines register, until they are released.
+    #[command(after_help = "Example:\n  postern-syncer pin --admin 127.0.0.1:9902")]
+    Pin(AdminArgs),
+    /// Serve the routes of an earlier generation again, as a new one, until they are released.
+    #[command(after_help = "The boundary stays the present one: what it no longer allows does not come back.\n\n\
+Example:\n  postern-router diff live 41 && postern-syncer rollback 41 --admin 127.0.0.1:9902")]
+    Rollback {
+        /// Its number; postern-router history shows them
+        generation: u64,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Let go what the shrink guard holds, and what is pinned.
     #[command(after_help = "Example:\n  postern-syncer release --admin 127.0.0.1:9902")]
     Release(AdminArgs),
     /// Ask the running syncer whether it is well: for container health checks.

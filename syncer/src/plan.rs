@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use postern_config::changes::{Aspect, Changes};
 use postern_config::condition::Condition;
-use postern_config::merged::{Content, Refused, is_stale};
+use postern_config::merged::{Content, Pinned, Refused, is_stale};
 use postern_config::route::Route;
 use serde::Serialize;
 
@@ -24,6 +24,9 @@ pub struct Plan {
     pub boundary: Vec<Aspect>,
     /// Why something is held, when it is.
     pub held: Option<String>,
+    /// The generation whose routes stay, when one is pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pinned>,
     /// How much stays as it is.
     pub unchanged: usize,
     /// How many registrations are, or stay, refused.
@@ -125,6 +128,7 @@ pub fn plan(previous: Option<&Content>, next: &Content, hold: Option<&Hold>, gen
         changes,
         boundary,
         held: hold.map(|hold| hold.message.clone()),
+        pinned: None,
         unchanged,
         refused: next.refused.len(),
     }
@@ -166,6 +170,9 @@ impl Plan {
         }
         if let Some(held) = &self.held {
             let _ = writeln!(out, "held: {held}");
+        }
+        if let Some(pinned) = &self.pinned {
+            let _ = writeln!(out, "{}", crate::order::warning(pinned));
         }
         let _ = match self.generation {
             Some(generation) => writeln!(

@@ -30,6 +30,7 @@ mod poison;
 mod readme;
 mod reloading;
 mod revocation;
+mod rollback;
 mod scale;
 mod signatures;
 mod stale_connections;
