@@ -82,6 +82,7 @@ fn an_earlier_generation_is_served_again_and_stays_until_it_is_released() {
     router.until_generation(4);
     assert_eq!((served(&router, "/orders"), served(&router, "/bills")), ("new".to_owned(), "new".to_owned()));
     assert!(router.snapshot()["sources"].get("pinned").is_none());
+    eventually("the release to be over", || conditions(&syncer)["pinned"].is_null().then_some(()));
     assert_eq!(order(&syncer, &["release"]).trim(), "nothing was held");
 }
 

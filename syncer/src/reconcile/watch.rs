@@ -122,6 +122,7 @@ pub async fn run(
         let released = requests.released.swap(false, Ordering::AcqRel);
         if released {
             reconciler.unpin();
+            reconciler.show(&status);
         }
         let ordered = obeyed(&mut reconciler, &requests);
         if released || reconciler.is_due(now()) {
