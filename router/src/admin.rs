@@ -15,20 +15,27 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 use crate::drain::Phase;
 use crate::explain;
 use crate::freshness;
+use crate::inquiry::{self, Inquiry, Question};
 use crate::observe::{Metrics, render};
 use crate::services::Shared;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
+
+/// How many requests are told of at once.
+const NOTABLE: usize = 200;
 
 /// What there is to tell.
 pub(crate) struct Admin {
     pub(crate) shared: Arc<Shared>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) settings: Settings,
+    /// The way to each core.
+    pub(crate) cores: Vec<mpsc::Sender<Inquiry>>,
 }
 
 /// Answers until the router is over.
@@ -46,7 +53,7 @@ pub(crate) async fn run(admin: Arc<Admin>, listener: TcpListener) {
         tokio::task::spawn_local(async move {
             let service = service_fn(move |request| {
                 let admin = Arc::clone(&admin);
-                async move { Ok::<_, Infallible>(admin.answer(&request)) }
+                async move { Ok::<_, Infallible>(admin.answer(&request).await) }
             });
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -58,7 +65,7 @@ pub(crate) async fn run(admin: Arc<Admin>, listener: TcpListener) {
 }
 
 impl Admin {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "this listener only tells; use GET\n".to_owned());
         }
@@ -69,11 +76,12 @@ impl Admin {
             "/snapshot" => json_answer(StatusCode::OK, &self.snapshot()),
             "/routes" => json_answer(StatusCode::OK, &self.routes()),
             "/explain" => self.explain(request.uri().query().unwrap_or_default()),
+            "/requests" => self.requests(request.uri().query().unwrap_or_default()).await,
             "/" => text(
                 StatusCode::OK,
-                "postern-router\n\n/livez\n/readyz\n/metrics\n/snapshot\n/routes\n/explain?request=GET%20https://HOST/PATH\n".to_owned(),
+                "postern-router\n\n/livez\n/readyz\n/metrics\n/snapshot\n/routes\n/explain?request=GET%20https://HOST/PATH\n/requests?id=REQUEST_ID\n".to_owned(),
             ),
-            _ => text(StatusCode::NOT_FOUND, "there is /livez /readyz /metrics /snapshot /routes /explain\n".to_owned()),
+            _ => text(StatusCode::NOT_FOUND, "there is /livez /readyz /metrics /snapshot /routes /explain /requests\n".to_owned()),
         }
     }
 
@@ -140,6 +148,23 @@ impl Admin {
             json!({"id": &*route.id, "owner": &*route.owner, "targets": targets})
         });
         json!({"generation": live.as_ref().map(|live| live.header.generation), "routes": routes.collect::<Vec<_>>()})
+    }
+
+    /// The lines of the request that is called `?id=…`; without it those of the last that were refused, failed or slow.
+    async fn requests(&self, query: &str) -> Response<Full<Bytes>> {
+        let mut question = Question::Notable(NOTABLE);
+        for (name, value) in explain::parameters(query) {
+            match &*name {
+                "id" => question = Question::Request(value),
+                _ => return text(StatusCode::BAD_REQUEST, format!("unknown parameter {name}: write id=REQUEST_ID\n")),
+            }
+        }
+        let mut lines = inquiry::ask(&self.cores, &question).await;
+        // Each begins with its time.
+        lines.sort_unstable();
+        let from = lines.len().saturating_sub(NOTABLE);
+        let body = format!("{{\"requests\": [\n{}\n]}}\n", lines[from..].join(",\n"));
+        answer(StatusCode::OK, "application/json", body)
     }
 
     /// `?request=GET https://host/path&header=name: value…`, percent-encoded.

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this module is the one that speaks to a terminal")]
 
 mod changes;
+mod why;
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -50,6 +51,9 @@ enum Command {
         after_help = "Example:\n  postern-router explain merged.json 'GET https://api.example.com/orders/1' -H 'authorization: Bearer …'"
     )]
     Explain(Explain),
+    /// Tell what a running router remembers of a request, and what to do about it.
+    #[command(after_help = "Example:\n  postern-router why 0f1e2d3c4b5a69788796a5b4c3d2e1f0 --admin 127.0.0.1:9901")]
+    Why(why::Why),
     /// Tell what changed between two generations, in the words of routes.
     #[command(
         after_help = "Examples:\n  postern-router diff 41 42\n  postern-router diff live /tmp/merged.json --output json\n  postern-router diff --dir out 1 2 --fail-on-weaker"
@@ -166,6 +170,7 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => run_serve(&serve),
         Command::Check(check) => run_check(&check),
         Command::Explain(explain) => run_explain(&explain),
+        Command::Why(why) => why::run(&why),
         Command::Diff(diff) => changes::run_diff(&diff),
         Command::History(history) => changes::run_history(&history),
         Command::Audit(Audit::Verify { directory }) => run_verify(&directory),
@@ -440,7 +445,7 @@ fn ask(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
     stream.set_read_timeout(Some(patience))?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
-    stream.take(65_536).read_to_string(&mut answer)?;
+    stream.take(4 * 1024 * 1024).read_to_string(&mut answer)?;
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
     Ok((status, body))

@@ -54,7 +54,7 @@ pub(crate) async fn handle<B: ClientBody>(
     }
     match run(core, arrival, head, body, &mut exchange).await {
         Ok(answer) => {
-            exchange.record.status = answer.head.status().as_u16();
+            exchange.answered(&answer.head);
             (exchange, Answer::Upstream(answer))
         }
         Err(rejection) => {

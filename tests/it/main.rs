@@ -43,3 +43,4 @@ mod token_rules;
 mod tokens;
 mod watching;
 mod websocket;
+mod why;
