@@ -18,13 +18,12 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::drain::Phase;
-use crate::explain;
+use crate::explain::{self, Asked};
 use crate::freshness;
 use crate::inquiry::{self, Inquiry, Question};
 use crate::observe::{Metrics, render};
 use crate::services::Shared;
 use crate::settings::Settings;
-use crate::snapshot::Snapshot;
 
 /// How many requests are told of at once.
 const NOTABLE: usize = 200;
@@ -167,42 +166,18 @@ impl Admin {
         answer(StatusCode::OK, "application/json", body)
     }
 
-    /// `?request=GET https://host/path&header=name: value…`, percent-encoded.
+    /// `?request=GET https://host/path&header=name: value…&client=…&at=…&as={claims}`, percent-encoded.
     fn explain(&self, query: &str) -> Response<Full<Bytes>> {
         let Some(live) = self.shared.store.live() else {
             return text(StatusCode::SERVICE_UNAVAILABLE, "there is no configuration yet\n".to_owned());
         };
-        let mut line = None;
-        let mut headers = Vec::new();
-        for (name, value) in explain::parameters(query) {
-            match &*name {
-                "request" => line = Some(value),
-                "header" => headers.push(value),
-                _ => {
-                    return text(
-                        StatusCode::BAD_REQUEST,
-                        format!("unknown parameter {name}: write request=…&header=…\n"),
-                    );
-                }
-            }
-        }
-        match line.map(|line| self.explained(&live, &line, &headers)) {
-            None => text(StatusCode::BAD_REQUEST, "write /explain?request=GET%20https://HOST/PATH\n".to_owned()),
-            Some(Err(error)) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
-            Some(Ok(explanation)) => {
+        match Asked::from_query(query) {
+            Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+            Ok(asked) => {
+                let explanation = explain::explain(&live, asked, crate::freshness::unix_now());
                 json_answer(StatusCode::OK, &serde_json::to_value(explanation).unwrap_or_default())
             }
         }
-    }
-
-    fn explained(
-        &self,
-        live: &Snapshot,
-        line: &str,
-        headers: &[String],
-    ) -> Result<explain::Explanation, explain::AskError> {
-        let asked = explain::Asked::parse(line, headers)?;
-        Ok(explain::explain(live, asked, crate::freshness::unix_now()))
     }
 }
 

@@ -8,7 +8,7 @@ mod changes;
 mod why;
 
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,11 +16,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use postern_config::document::{BoundaryDocument, Registration};
 use postern_config::merged::{self, MergedError};
 use postern_config::secrets::Secrets;
+use postern_config::value::Timestamp;
 use postern_config::{Boundary, file, limits, parse, schema};
 use serde_json::json;
 
 use crate::Router;
-use crate::explain::{self, Asked};
+use crate::explain::{self, Asked, Assumed};
 use crate::freshness::unix_now;
 use crate::scrub;
 use crate::settings::{self, Loaded};
@@ -127,6 +128,15 @@ struct Explain {
     /// A header of the request, as 'name: value'; may be given several times
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<String>,
+    /// The address it comes from [default: this machine]
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<IpAddr>,
+    /// When it comes, e.g. 2026-12-24T18:00:00Z [default: now]
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+    /// Who it comes from: a JSON file with the claims of a token, taken for a good one of the route's issuer
+    #[arg(long = "as", value_name = "FILE")]
+    claims: Option<PathBuf>,
     /// How the explanation is written
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -401,6 +411,10 @@ fn run_explain(asked: &Explain) -> ExitCode {
         Ok(question) => question,
         Err(error) => return usage(&error),
     };
+    let assumed = match asked.assumed() {
+        Ok(assumed) => assumed,
+        Err(error) => return usage(&error),
+    };
     let bytes = match read(&asked.file) {
         Ok(bytes) => bytes,
         Err(error) => return usage(&error),
@@ -415,12 +429,24 @@ fn run_explain(asked: &Explain) -> ExitCode {
         .and_then(|bytes| Secrets::from_bytes(&bytes).ok())
         .unwrap_or_default();
     let snapshot = compile(reading, &secrets, Options { allow_loopback: true }, unix_now());
-    let explanation = explain::explain(&snapshot, question, unix_now());
+    let explanation = explain::explain(&snapshot, question.assuming(assumed), unix_now());
     match asked.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&explanation).unwrap_or_default()),
         Output::Text => println!("{}", explanation.to_text()),
     }
     if explanation.reason.is_none() { ExitCode::SUCCESS } else { ExitCode::from(FOUND_PROBLEMS) }
+}
+
+impl Explain {
+    /// What is taken for granted of the request.
+    fn assumed(&self) -> Result<Assumed, String> {
+        let claims = self.claims.as_deref().map(|path| {
+            let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+            let bytes = file::read_bounded(path, limits::BOUNDARY_BYTES).map_err(|error| error.to_string())?;
+            explain::claims(&bytes).map_err(|error| wrong(&error))
+        });
+        Ok(Assumed { client: self.client, at: self.at.map(|at| at.unix()), claims: claims.transpose()? })
+    }
 }
 
 /// Speaks plain HTTP over a blocking socket: the image has no curl.

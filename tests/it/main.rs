@@ -11,6 +11,7 @@ mod changes;
 mod crowds;
 mod downgrades;
 mod draining;
+mod explaining;
 mod files;
 mod forwarding;
 mod grpc;

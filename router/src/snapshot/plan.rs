@@ -16,6 +16,8 @@ pub(crate) struct RoutePlan {
     pub(crate) id: Arc<str>,
     /// Who answers for it, for logs and metrics.
     pub(crate) owner: Arc<str>,
+    /// Which layer each of its policies comes from, in words.
+    pub(crate) origins: Arc<str>,
     /// Where it leads, by weight.
     pub(crate) targets: Box<[Target]>,
     /// Ways to prove who calls; empty means open.
