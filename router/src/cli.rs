@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this module is the one that speaks to a terminal")]
 
 mod changes;
+mod logged;
 mod why;
 
 use std::io::Read;

@@ -25,9 +25,11 @@ pub(crate) enum Command {
 postern-syncer run --boundary boundary.yaml --registrations registrations/ --out out/ --once --strict"
     )]
     Run(RunArgs),
-    /// Show what the next generation would change, and why; write nothing.
+    /// Show what the next generation would change, and why; nothing goes live.
     #[command(
-        after_help = "Example:\n  postern-syncer plan --boundary boundary.yaml --registrations registrations/ --out out/ --output json"
+        after_help = "Example:\n  postern-syncer plan --boundary boundary.yaml --registrations registrations/ --out out/ --output json\n  \
+postern-syncer plan --boundary new.yaml --registrations registrations/ --out out/ --write /tmp/next.json && \
+postern-router diff live /tmp/next.json --access-log access.log"
     )]
     Plan(PlanArgs),
     /// Register, show, list or delete routes in the registrations' store.
@@ -117,6 +119,9 @@ pub(crate) struct RunArgs {
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    /// Also write what would stand to a file of its own, for postern-router diff and explain
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
     /// Exit 1 when any registration would be refused
     #[arg(long)]
     pub(crate) strict: bool,

@@ -206,6 +206,9 @@ async fn show_plan(settings: &Settings, args: &PlanArgs) -> Result<(), Failure> 
         released: false,
     });
     let Some((content, hold)) = made else { return Err(Failure::found("nothing was read")) };
+    if let Some(path) = &args.write {
+        publish::write_aside(path, out, highest + 1, &content, now()).map_err(Failure::usage)?;
+    }
     let mut plan = plan::plan(previous, &content, hold.as_ref(), highest + 1);
     plan.pinned = standing.as_ref().and_then(|standing| standing.header.sources.pinned);
     print(&match args.output {

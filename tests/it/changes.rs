@@ -1,5 +1,7 @@
 //! What changed between generations: told in the words of routes, from files, numbers and what is live.
 
+use std::io::Write as _;
+
 use postern_tests::{Desk, Router, run};
 
 /// Three generations: a second route, then the first one led elsewhere and is open.
@@ -85,4 +87,48 @@ fn the_history_tells_when_a_route_changed_and_from_which_version() {
     assert!(done.code == 0 && done.out.lines().count() == 2 && done.err.contains("0000000002.json"), "{done:?}");
     let none = run("postern-router", &["history", "/nowhere"]);
     assert!(none.code == 2 && none.err.contains("the directory that postern-syncer writes to"), "{none:?}");
+}
+
+#[test]
+fn a_plan_tells_how_many_requests_of_a_log_it_would_touch() {
+    let desk = three_generations();
+    let log = desk.path("access.log").display().to_string();
+    {
+        let mut router = Router::start(&desk.path("out/merged.json"), &["--access-log", &log], &[]);
+        router.until_generation(3);
+        for path in ["/orders/1", "/orders/2", "/bills", "/nowhere", "/orders/../x"] {
+            router.get(path);
+        }
+        router.signal("TERM");
+        router.wait(std::time::Duration::from_secs(30));
+    }
+    std::fs::OpenOptions::new().append(true).open(&log).map(|mut log| writeln!(log, "not a line")).unwrap().unwrap();
+
+    desk.route("orders", 1, "version: 3");
+    desk.remove("bills");
+    desk.route("nowhere", 1, "version: 1");
+    let next = desk.path("next.json").display().to_string();
+    let plan = desk.plan(&["--write", &next]);
+    assert!(plan.code == 0 && plan.out.contains("generation 4 would be written"), "{plan:?}");
+    let out = desk.out();
+    let told = desk.told(&["diff", "--dir", &out, "3", &next, "--access-log", &log]);
+    for part in [
+        "+ added /nowhere#default",
+        "of 5 requests 1 would be refused that are not, 2 would lead elsewhere, 1 would be answered that are not",
+        "2 × /orders#default to localhost:2 → /orders#default to localhost:1, e.g. GET https://api.example.com/orders/1",
+        "1 × /bills#default to localhost:1 → refused: route_not_found, e.g. GET https://api.example.com/bills",
+        "1 × refused: route_not_found → /nowhere#default to localhost:1",
+        "1 lines are no requests of an access log",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    let json = desk.json(&["diff", "--dir", &out, "3", &next, "--access-log", &log]);
+    assert_eq!((&json["requests"]["elsewhere"], &json["requests"]["changes"][0]["count"]), (&2.into(), &2.into()));
+
+    // What routers serve is never written over by a plan.
+    let live = desk.path("out/merged.json");
+    let before = std::fs::read(&live).unwrap();
+    let refused = desk.plan(&["--write", &live.display().to_string()]);
+    assert!(refused.code == 2 && refused.err.contains("choose another place"), "{refused:?}");
+    assert_eq!(std::fs::read(&live).unwrap(), before);
 }

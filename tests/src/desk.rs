@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::documents::{Site, boundary_with, registration};
-use crate::process::{Syncer, run};
+use crate::process::{Output, Syncer, run};
 
 /// A boundary and registrations on a disk, as people write them, and what the syncer makes of them.
 pub struct Desk {
@@ -63,13 +63,12 @@ impl Desk {
     }
 
     /// What the next pass would change.
-    pub fn plan(&self) -> String {
+    pub fn plan(&self, more: &[&str]) -> Output {
         let (source, out) = (self.source_arguments(), self.out());
         let mut arguments = vec!["plan", "--allow-loopback-destinations", "--out", &out];
         arguments.extend(source.iter().map(String::as_str));
-        let done = run("postern-syncer", &arguments);
-        assert_eq!(done.code, 0, "{done:?}");
-        done.out
+        arguments.extend(more);
+        run("postern-syncer", &arguments)
     }
 
     /// What a command of the router says that must succeed.

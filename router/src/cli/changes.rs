@@ -9,9 +9,13 @@ use std::process::ExitCode;
 use clap::Args;
 use postern_config::changes::{Action, Changes, RouteChange};
 use postern_config::merged::{self, Reading};
+use postern_config::secrets::Secrets;
 use serde_json::{Value, json};
 
+use super::logged::{self, Touched};
 use super::{FOUND_PROBLEMS, Output, WRONG_USAGE, ask, read};
+use crate::freshness::unix_now;
+use crate::snapshot::compile::{Options, compile};
 
 /// Where the syncer keeps past generations, below its directory.
 const HISTORY: &str = "history";
@@ -28,6 +32,9 @@ pub(super) struct Diff {
     /// The router's admin address, for `live`
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
     admin: SocketAddr,
+    /// An access log: how many of its requests the change would touch
+    #[arg(long, value_name = "FILE")]
+    access_log: Option<PathBuf>,
     /// Exit 1 when anything became weaker for certain
     #[arg(long)]
     fail_on_weaker: bool,
@@ -72,24 +79,41 @@ pub(super) fn run_diff(diff: &Diff) -> ExitCode {
         }
     };
     let changes = Changes::between(&before.content, &after.content);
+    let said = (identity(&before), identity(&after));
+    let touched = match diff.access_log.as_deref().map(|log| touched(log, before, after)).transpose() {
+        Ok(touched) => touched,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(WRONG_USAGE);
+        }
+    };
     match diff.output {
         Output::Json => {
             let said = json!({
-                "before": identity(&before), "after": identity(&after),
-                "weaker": changes.weakens(), "changes": changes,
+                "before": said.0, "after": said.1, "weaker": changes.weakens(), "changes": changes, "requests": touched,
             });
             println!("{}", serde_json::to_string_pretty(&said).unwrap_or_default());
         }
         Output::Text => {
-            let (old, new) = (before.header.generation, after.header.generation);
+            let (old, new) = (&said.0["generation"], &said.1["generation"]);
             print!("{changes}");
             println!("generation {old} → {new}: {}", summary(&changes));
+            if let Some(touched) = &touched {
+                print!("{touched}");
+            }
         }
     }
     match diff.fail_on_weaker && changes.weakens() {
         true => ExitCode::from(FOUND_PROBLEMS),
         false => ExitCode::SUCCESS,
     }
+}
+
+/// What becomes of the requests of a log. Keys are not needed for that.
+fn touched(log: &Path, before: Reading, after: Reading) -> Result<Touched, String> {
+    let now = unix_now();
+    let compiled = |reading| compile(reading, &Secrets::default(), Options { allow_loopback: true }, now);
+    logged::touched(log, &compiled(before), &compiled(after), now)
 }
 
 pub(super) fn run_history(history: &History) -> ExitCode {

@@ -97,6 +97,11 @@ impl Asked {
         Ok(Self::parse(&line, &headers)?.assuming(assumed))
     }
 
+    /// The request itself.
+    pub(crate) fn head(self) -> RequestHead {
+        self.head
+    }
+
     /// The same, with this taken for granted.
     pub(crate) fn assuming(self, assumed: Assumed) -> Self {
         Self { assumed, ..self }

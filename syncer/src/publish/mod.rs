@@ -4,6 +4,7 @@
 //! lock that makes this the only writer. What is written is read back as the router would read it; only if that
 //! gives the same content does it go live. Must never know where the content came from.
 
+mod aside;
 mod standing;
 
 use std::fs::{self, File};
@@ -21,6 +22,7 @@ use postern_config::{file, limits};
 
 use crate::issuers::known::Seen;
 use crate::redact;
+pub use aside::write_aside;
 pub use standing::{Standing, standing};
 
 /// Name of the merged file.
