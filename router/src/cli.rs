@@ -6,6 +6,8 @@
 
 mod changes;
 mod logged;
+mod routes;
+mod status;
 mod why;
 
 use std::io::Read;
@@ -53,8 +55,18 @@ enum Command {
         after_help = "Example:\n  postern-router explain merged.json 'GET https://api.example.com/orders/1' -H 'authorization: Bearer …'"
     )]
     Explain(Explain),
+    /// Tell what running routers serve, and whether all serve the same; exit 1 when somebody should look.
+    #[command(after_help = "Example:\n  postern-router status --admin 10.0.1.5:9901 --admin 10.0.2.7:9901")]
+    Status(status::Status),
+    /// List the routes of a merged file: whose they are, what they demand, where they lead.
+    #[command(
+        after_help = "Examples:\n  postern-router routes merged.json --open\n  postern-router routes merged.json --owner team-orders --refused"
+    )]
+    Routes(routes::Routes),
     /// Tell what a running router remembers of a request, and what to do about it.
-    #[command(after_help = "Example:\n  postern-router why 0f1e2d3c4b5a69788796a5b4c3d2e1f0 --admin 127.0.0.1:9901")]
+    #[command(
+        after_help = "Examples:\n  postern-router why 0f1e2d3c4b5a69788796a5b4c3d2e1f0 --admin 127.0.0.1:9901\n  postern-router why --admin 127.0.0.1:9901"
+    )]
     Why(why::Why),
     /// Tell what changed between two generations, in the words of routes.
     #[command(
@@ -181,6 +193,8 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => run_serve(&serve),
         Command::Check(check) => run_check(&check),
         Command::Explain(explain) => run_explain(&explain),
+        Command::Status(status) => status::run(&status),
+        Command::Routes(asked) => routes::run(&asked),
         Command::Why(why) => why::run(&why),
         Command::Diff(diff) => changes::run_diff(&diff),
         Command::History(history) => changes::run_history(&history),

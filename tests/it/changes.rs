@@ -108,14 +108,14 @@ fn a_plan_tells_how_many_requests_of_a_log_it_would_touch() {
     desk.remove("bills");
     desk.route("nowhere", 1, "version: 1");
     let next = desk.path("next.json").display().to_string();
-    let plan = desk.plan(&["--write", &next]);
+    let plan = desk.plan("boundary.yaml", &["--write", &next]);
     assert!(plan.code == 0 && plan.out.contains("generation 4 would be written"), "{plan:?}");
     let out = desk.out();
     let told = desk.told(&["diff", "--dir", &out, "3", &next, "--access-log", &log]);
     for part in [
         "+ added /nowhere#default",
         "of 5 requests 1 would be refused that are not, 2 would lead elsewhere, 1 would be answered that are not",
-        "2 × /orders#default to localhost:2 → /orders#default to localhost:1, e.g. GET https://api.example.com/orders/1",
+        "2 × /orders#default to localhost:2 → /orders#default to localhost:1, e.g. GET https://api.example.com/orders/",
         "1 × /bills#default to localhost:1 → refused: route_not_found, e.g. GET https://api.example.com/bills",
         "1 × refused: route_not_found → /nowhere#default to localhost:1",
         "1 lines are no requests of an access log",
@@ -128,7 +128,7 @@ fn a_plan_tells_how_many_requests_of_a_log_it_would_touch() {
     // What routers serve is never written over by a plan.
     let live = desk.path("out/merged.json");
     let before = std::fs::read(&live).unwrap();
-    let refused = desk.plan(&["--write", &live.display().to_string()]);
+    let refused = desk.plan("boundary.yaml", &["--write", &live.display().to_string()]);
     assert!(refused.code == 2 && refused.err.contains("choose another place"), "{refused:?}");
     assert_eq!(std::fs::read(&live).unwrap(), before);
 }

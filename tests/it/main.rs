@@ -25,6 +25,7 @@ mod listeners;
 mod lockout;
 mod long_answers;
 mod matching;
+mod on_call;
 mod operations;
 mod pipelining;
 mod poison;

@@ -69,7 +69,7 @@ fn an_earlier_generation_is_served_again_and_stays_until_it_is_released() {
     // What pipelines register meanwhile waits, and a plan says so.
     world.route("orders", world.new.port(), 3);
     world.route("bills", world.new.port(), 1);
-    let plan = world.desk.plan(&[]).out;
+    let plan = world.desk.plan("boundary.yaml", &[]).out;
     assert!(plan.contains("generation 1 is pinned since") && plan.contains("+ added /bills#default"), "{plan}");
     let seen = conditions(&syncer)["sources"]["registrations"]["last_success"].clone();
     eventually("the registrations to be read again", || {

@@ -48,23 +48,23 @@ impl Desk {
     }
 
     /// The flags that name both documents.
-    pub fn source_arguments(&self) -> [String; 4] {
+    pub fn source_arguments(&self, boundary: &str) -> [String; 4] {
         let text = |name: &str| self.path(name).display().to_string();
-        ["--boundary".to_owned(), text("boundary.yaml"), "--registrations".to_owned(), text("registrations")]
+        ["--boundary".to_owned(), text(boundary), "--registrations".to_owned(), text("registrations")]
     }
 
     /// One pass.
     pub fn publish(&self) {
-        let (source, out) = (self.source_arguments(), self.out());
+        let (source, out) = (self.source_arguments("boundary.yaml"), self.out());
         let mut arguments = vec!["run", "--once", "--allow-loopback-destinations", "--out", &out];
         arguments.extend(source.iter().map(String::as_str));
         let done = run("postern-syncer", &arguments);
         assert_eq!(done.code, 0, "{done:?}");
     }
 
-    /// What the next pass would change.
-    pub fn plan(&self, more: &[&str]) -> Output {
-        let (source, out) = (self.source_arguments(), self.out());
+    /// What the next pass would change, were the boundary that of this file.
+    pub fn plan(&self, boundary: &str, more: &[&str]) -> Output {
+        let (source, out) = (self.source_arguments(boundary), self.out());
         let mut arguments = vec!["plan", "--allow-loopback-destinations", "--out", &out];
         arguments.extend(source.iter().map(String::as_str));
         arguments.extend(more);

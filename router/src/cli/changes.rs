@@ -10,6 +10,7 @@ use clap::Args;
 use postern_config::changes::{Action, Changes, RouteChange};
 use postern_config::merged::{self, Reading};
 use postern_config::secrets::Secrets;
+use postern_config::value::Timestamp;
 use serde_json::{Value, json};
 
 use super::logged::{self, Touched};
@@ -51,6 +52,9 @@ pub(super) struct History {
     /// Only generations in which this route or registration changed, with what changed of it
     #[arg(long, value_name = "ROOT#NAME")]
     route: Option<String>,
+    /// Only the generation that was in force then, e.g. 2026-12-24T18:00:00Z
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
     /// So many generations, the newest first
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
@@ -138,7 +142,7 @@ pub(super) fn run_history(history: &History) -> ExitCode {
 fn generations(history: &History) -> Result<Vec<Generation>, String> {
     let mut files = files(&history.directory)?;
     // Of one more is known what it was before.
-    let wanted = if history.route.is_some() { files.len() } else { history.limit.saturating_add(1) };
+    let wanted = if history.looks_through() { files.len() } else { history.limit.saturating_add(1) };
     files.truncate(wanted);
     let mut found: Vec<Generation> = Vec::new();
     for (_, path) in files {
@@ -162,8 +166,19 @@ fn generations(history: &History) -> Result<Vec<Generation>, String> {
         }
         found.retain(|one| one.changes.as_ref().is_some_and(|changes| !changes.routes.is_empty()));
     }
+    if let Some(at) = history.at {
+        found.retain(|one| one.reading.header.written_at <= at);
+        found.truncate(1);
+    }
     found.truncate(history.limit);
     Ok(found)
+}
+
+impl History {
+    /// Whether every generation must be looked at to know which ones are meant.
+    fn looks_through(&self) -> bool {
+        self.route.is_some() || self.at.is_some()
+    }
 }
 
 /// The files of past generations, the newest first.
@@ -198,7 +213,7 @@ fn live(admin: SocketAddr) -> Result<u64, String> {
     said["generation"].as_u64().ok_or_else(|| format!("the router at {admin} serves no generation yet"))
 }
 
-fn open(path: &Path) -> Result<Reading, String> {
+pub(super) fn open(path: &Path) -> Result<Reading, String> {
     let bytes = read(path)?;
     merged::read(&bytes, None).map_err(|error| format!("{}: {error}", path.display()))
 }

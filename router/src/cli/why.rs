@@ -1,4 +1,5 @@
-//! `why`: what a running router remembers of a request, and what its reason means.
+//! `why`: what a running router remembers of a request, and what its reason means; without a request, which ones somebody
+//! may want to ask about.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -11,8 +12,8 @@ use crate::reject::manual::{self, Entry};
 
 #[derive(Args)]
 pub(super) struct Why {
-    /// The request's id: x-request-id of its answer
-    id: String,
+    /// The request's id: x-request-id of its answer; without it the last requests that were refused, failed or slow
+    id: Option<String>,
     /// The admin address of the router that answered; may be given several times, one for each task
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
     admin: Vec<SocketAddr>,
@@ -23,16 +24,16 @@ pub(super) struct Why {
 
 pub(super) fn run(why: &Why) -> ExitCode {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(&byte);
-    if why.id.is_empty() || !why.id.bytes().all(fits) {
-        eprintln!("\"{}\" is no request id: take x-request-id of the answer", why.id);
+    if let Some(id) = why.id.as_deref().filter(|id| id.is_empty() || !id.bytes().all(fits)) {
+        eprintln!("\"{id}\" is no request id: take x-request-id of the answer");
         return ExitCode::from(WRONG_USAGE);
     }
+    // Nothing in an id need be escaped but these.
+    let query = why.id.as_ref().map_or_else(String::new, |id| format!("?id={}", id.replace('+', "%2B")));
     let mut found: Vec<Value> = Vec::new();
     let mut asked = 0;
     for admin in &why.admin {
-        // Nothing in an id need be escaped but these.
-        let id = why.id.replace('+', "%2B");
-        match ask(*admin, &format!("/requests?id={id}")) {
+        match ask(*admin, &format!("/requests{query}")) {
             Ok((200, body)) => {
                 asked += 1;
                 let said: Value = serde_json::from_str(&body).unwrap_or_default();
@@ -42,7 +43,7 @@ pub(super) fn run(why: &Why) -> ExitCode {
             Err(error) => eprintln!("no router answers at {admin}: {error}"),
         }
     }
-    if found.is_empty() {
+    if found.is_empty() && (why.id.is_some() || asked == 0) {
         let told = match asked {
             0 => return ExitCode::from(FOUND_PROBLEMS),
             _ => {
@@ -57,6 +58,7 @@ pub(super) fn run(why: &Why) -> ExitCode {
             let all: Vec<Value> = found.iter().map(|one| json!({"request": one, "reason": entry_of(one)})).collect();
             println!("{}", serde_json::to_string_pretty(&all).unwrap_or_default());
         }
+        Output::Text if why.id.is_none() => found.iter().for_each(|one| println!("{}", in_one_line(one))),
         Output::Text => found.iter().for_each(|one| println!("{}", to_text(one))),
     }
     ExitCode::SUCCESS
@@ -64,6 +66,23 @@ pub(super) fn run(why: &Why) -> ExitCode {
 
 fn entry_of(record: &Value) -> Option<Entry> {
     manual::entry(record["reason"].as_str()?)
+}
+
+/// A record among others.
+fn in_one_line(record: &Value) -> String {
+    let text = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
+    format!(
+        "{}  {}  {} {:<24} {:>9} ms  {} {}{}  {}",
+        text("time"),
+        text("request_id"),
+        record["status"],
+        text("reason"),
+        record["duration_ms"],
+        text("method"),
+        text("host"),
+        text("path"),
+        text("route")
+    )
 }
 
 /// A record as a person reads it.
