@@ -30,6 +30,7 @@ mod readme;
 mod reloading;
 mod revocation;
 mod scale;
+mod secrets;
 mod signatures;
 mod stale_connections;
 mod stores;

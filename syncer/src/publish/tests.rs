@@ -172,6 +172,11 @@ fn secrets_go_beside_the_file_and_never_into_it() {
     assert_eq!(go(&secrets("hunter3")), Some(2));
     assert!(fs::read_to_string(&path).unwrap().contains("hunter3"));
     assert_eq!(go(&Secrets::default()), Some(3));
+    // A router may be about to read the generation before.
+    let at = |seconds| Timestamp::from_unix(1 + seconds);
+    publisher.forget_superseded(at(SUPERSEDED_FOR - 1));
+    assert!(path.exists());
+    publisher.forget_superseded(at(SUPERSEDED_FOR));
     assert!(!path.exists());
 }
 
