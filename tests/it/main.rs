@@ -17,6 +17,7 @@ mod hostile_answers;
 mod http2;
 mod identity;
 mod identity_headers;
+mod identity_token;
 mod jwks;
 mod limits;
 mod listeners;

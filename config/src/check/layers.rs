@@ -5,7 +5,7 @@ use crate::document::{AnyOf, Authorization, BodyPolicy, Identity, Mode, PathRule
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, pointer_token};
 
-use super::{Boundary, identity, rights};
+use super::{Boundary, identity, identity_token, rights};
 
 /// What holds for a registration: field by field the override, else its own, else the default; then what
 /// its path rules demand. What callers must be allowed adds up, so that no layer can take another's demand away.
@@ -19,7 +19,16 @@ pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&P
     let demands = [&upper.authorization, &lower.authorization];
     let required = rules.iter().map(|rule| &rule.require.authorization);
     // Destructured without `..`, so that a new policy cannot be forgotten here.
-    let PolicySet { authentication: _, authorization: _, identity_headers, timeouts, body, path, websocket } = upper;
+    let PolicySet {
+        authentication: _,
+        authorization: _,
+        identity_headers,
+        identity_token,
+        timeouts,
+        body,
+        path,
+        websocket,
+    } = upper;
     let RouteTimeouts { connect, first_byte, idle, total } = timeouts;
     let BodyPolicy { max } = body;
     let headers = identity_headers.as_ref().or(own.identity_headers.as_ref()).or(lower.identity_headers.as_ref());
@@ -27,6 +36,11 @@ pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&P
         authentication: given.or(usual).or(demanded).cloned(),
         authorization: together(own.authorization.as_ref(), demands.into_iter().chain(required)),
         identity_headers: headers.cloned(),
+        identity_token: identity_token
+            .as_ref()
+            .or(own.identity_token.as_ref())
+            .or(lower.identity_token.as_ref())
+            .cloned(),
         timeouts: RouteTimeouts {
             connect: connect.or(own.timeouts.connect).or(lower.timeouts.connect),
             first_byte: first_byte.or(own.timeouts.first_byte).or(lower.timeouts.first_byte),
@@ -83,7 +97,7 @@ pub(super) fn check_policies(
     for (header, claim) in policies.identity_headers.iter().flatten() {
         let name = header.as_str();
         let at = format!("{at}/identity_headers/{}", pointer_token(name));
-        if NEVER_SET.contains(&name) || NEVER_BEGIN.iter().any(|prefix| name.starts_with(prefix)) {
+        if is_never_set(name) {
             problems.push(
                 Problem::new(at, ProblemKind::Invalid, "is a header that the router or the protocol needs itself")
                     .hint("choose another name, e.g. x-user-id"),
@@ -93,6 +107,7 @@ pub(super) fn check_policies(
                 .push(Problem::new(at, ProblemKind::Invalid, "names no claim").hint("e.g. sub, or realm_access.roles"));
         }
     }
+    identity_token::check(problems, at, policies);
     let timeouts = &policies.timeouts;
     for (field, period) in [
         ("connect", timeouts.connect),
@@ -114,6 +129,11 @@ pub(super) fn check_policies(
             );
         }
     }
+}
+
+/// Whether no policy may set a header.
+pub(super) fn is_never_set(name: &str) -> bool {
+    NEVER_SET.contains(&name) || NEVER_BEGIN.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Headers that frame a message, name a host, carry credentials, or that the router writes itself; and those
