@@ -162,9 +162,13 @@ impl Publisher {
         self.standing.as_ref()
     }
 
-    /// Whether the file is still the one that was written here.
+    /// Whether the file is still the one that was written here, and its secrets are beside it.
     pub fn is_intact(&self) -> bool {
-        self.mark.is_some() && self.mark == mark(&self.directory.join(MERGED))
+        self.mark.is_some() && self.mark == mark(&self.directory.join(MERGED)) && self.has_secrets()
+    }
+
+    fn has_secrets(&self) -> bool {
+        self.secrets.is_empty() || self.directory.join(secrets::FILE_NAME).is_file()
     }
 
     /// The secrets that stand beside the file.
@@ -269,7 +273,7 @@ impl Publisher {
     }
 
     fn write_secrets(&mut self, secrets: Secrets) -> Result<(), PublishError> {
-        if secrets != self.secrets {
+        if secrets != self.secrets || !self.has_secrets() {
             let path = self.directory.join(secrets::FILE_NAME);
             let failed = |error| PublishError::Io { path: path.clone(), error };
             match secrets.is_empty() {
