@@ -1,4 +1,4 @@
-"""Runs the S3 + DynamoDB emulator on loopback, until it is told to end or whoever started it is gone.
+"""Runs the emulator of S3, DynamoDB, Secrets Manager and Parameter Store on loopback, until it is told to end or whoever started it is gone.
 
     .venv/bin/python tools/emulator.py [--port N]
 
@@ -27,7 +27,7 @@ def main():
     os.environ.update(
         BIND_HOST="127.0.0.1",  # its own default is every interface
         GATEWAY_PORT=str(port),
-        SERVICES="s3,dynamodb",
+        SERVICES="s3,dynamodb,secretsmanager,ssm",
         IOT_MTLS_ENABLED="0",  # would listen on every interface, port 8883, and clash with a second emulator
         PERSIST_STATE="0",
         LOG_LEVEL=os.environ.get("LOG_LEVEL", "WARNING"),

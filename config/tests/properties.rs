@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 use postern_config::Boundary;
 use postern_config::check::{Demand, admit, recheck};
 use postern_config::document::{
-    AnyOf, Authenticator, Authorization, BodyPolicy, Mode, PathHandling, PolicySet, Registration, Rewrite, RouteId,
-    RouteMatch, RouteTimeouts, Target,
+    AnyOf, Authenticator, Authorization, BodyPolicy, IdentityToken, Mode, PathHandling, PolicySet, Registration,
+    Rewrite, RouteId, RouteMatch, RouteTimeouts, Target,
 };
 use postern_config::route::Route;
 use postern_config::value::{
@@ -75,6 +75,12 @@ fn policies() -> impl Strategy<Value = PolicySet> {
             }),
             identity_headers: headers
                 .map(|headers| headers.into_iter().map(|name| (name, "sub".to_owned())).collect::<IndexMap<_, _>>()),
+            identity_token: more.1.map(|_| IdentityToken {
+                header: None,
+                audience: "orders".to_owned(),
+                ttl: None,
+                claims: IndexMap::new(),
+            }),
             timeouts: RouteTimeouts { connect, first_byte, idle, total },
             body: BodyPolicy { max: max.map(ByteSize::new) },
             path: more.0,

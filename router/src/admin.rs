@@ -73,15 +73,23 @@ impl Admin {
             "/readyz" => self.readiness(),
             "/metrics" => text(StatusCode::OK, render(&self.metrics, &self.shared.store, self.shared.hints.counts(), self.shared.passwords.lockouts(), self.age_seconds())),
             "/snapshot" => json_answer(StatusCode::OK, &self.snapshot()),
+            "/jwks" => self.public_keys(),
             "/routes" => json_answer(StatusCode::OK, &self.routes()),
             "/explain" => self.explain(request.uri().query().unwrap_or_default()),
             "/requests" => self.requests(request.uri().query().unwrap_or_default()).await,
             "/" => text(
                 StatusCode::OK,
-                "postern-router\n\n/livez\n/readyz\n/metrics\n/snapshot\n/routes\n/explain?request=GET%20https://HOST/PATH\n/requests?id=REQUEST_ID\n".to_owned(),
+                "postern-router\n\n/livez\n/readyz\n/metrics\n/snapshot\n/routes\n/jwks\n/explain?request=GET%20https://HOST/PATH\n/requests?id=REQUEST_ID\n".to_owned(),
             ),
-            _ => text(StatusCode::NOT_FOUND, "there is /livez /readyz /metrics /snapshot /routes /explain /requests\n".to_owned()),
+            _ => text(StatusCode::NOT_FOUND, "there is /livez /readyz /metrics /snapshot /routes /jwks /explain /requests\n".to_owned()),
         }
+    }
+
+    /// What identity tokens are verified with; no key where none is made.
+    fn public_keys(&self) -> Response<Full<Bytes>> {
+        let set = self.shared.identity_keys.as_ref().map(|keys| keys.set());
+        let set = set.and_then(|set| String::from_utf8(set).ok());
+        answer(StatusCode::OK, "application/jwk-set+json", set.unwrap_or_else(|| "{\"keys\":[]}\n".to_owned()))
     }
 
     /// 200 when the router should get traffic; otherwise every thing that is missing.

@@ -443,7 +443,7 @@ fn run_explain(asked: &Explain) -> ExitCode {
         .ok()
         .and_then(|bytes| Secrets::from_bytes(&bytes).ok())
         .unwrap_or_default();
-    let snapshot = compile(reading, &secrets, Options { allow_loopback: true }, unix_now());
+    let snapshot = compile(reading, &secrets, Options { allow_loopback: true, signs_identity: true }, unix_now());
     let explanation = explain::explain(&snapshot, question.assuming(assumed), unix_now());
     match asked.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&explanation).unwrap_or_default()),

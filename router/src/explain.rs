@@ -126,7 +126,10 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     }
     let destination = &target.destination;
     explanation.destination = Some(destination.name().to_string());
-    let written = outbound(&request, peer, snapshot, &permit, target, handshake.is_some()).framed(Framing::None);
+    // Nobody but the running router can sign.
+    let vouched = (route.identity_token.is_some() && permit.principal().is_proved()).then_some("…");
+    let written = outbound(&request, peer, snapshot, &permit, target, handshake.is_some(), vouched);
+    let written = written.framed(Framing::None);
     let head = RequestHead::parse(&written)?;
     let scheme = if destination.tls().is_some() { "https" } else { "http" };
     let dialled = format!("{scheme}://{}:{}", destination.dial(), destination.port());

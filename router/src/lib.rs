@@ -18,6 +18,7 @@ mod explain;
 mod freshness;
 mod hints;
 mod http1;
+mod identity_token;
 mod inbox;
 mod inquiry;
 mod listener;
@@ -57,6 +58,7 @@ use crate::audit::{Audit, AuditWriter};
 use crate::drain::{Drain, Phase};
 use crate::freshness::unix_now;
 use crate::hints::Hints;
+use crate::identity_token::KeyKeeper;
 use crate::listener::{
     Bounds, CertificateFiles, Clients, Door, Entrance, Incoming, Keeper, SetupError, Spread, TlsSetup,
 };
@@ -94,6 +96,9 @@ pub enum StartError {
         /// What is wrong, and what to do.
         why: String,
     },
+    /// Identity tokens cannot be signed.
+    #[error("cannot sign identity tokens: {0}")]
+    IdentityToken(String),
     /// The access log cannot be opened.
     #[error("cannot write the access log to {sink}: {error}")]
     AccessLog {
@@ -132,6 +137,8 @@ pub struct Router {
     wake: Sender<Wake>,
     /// Certificates are looked after for as long as this is there.
     tending: Option<Sender<()>>,
+    /// The same of the key of identity tokens.
+    keeping: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
     watcher: Option<JoinHandle<()>>,
     log: Option<LogWriter>,
@@ -157,12 +164,12 @@ impl Router {
         let (spread, incoming) = Spread::over(cores);
         let audit = audit_writer(&settings)?;
         let noted = audit.as_ref().map(AuditWriter::audit);
-        let shared = Arc::new(shared(&settings, cores, spread, noted.clone()));
-        let mut metrics = Metrics::new(cores);
-        metrics.certificates = listeners.certificates;
-        metrics.audit = noted;
+        let key_keeper = key_keeper(&settings)?;
+        let shared = Arc::new(shared(&settings, cores, spread, noted.clone(), key_keeper.as_ref()));
         let log = log_writer(&settings)?;
-        metrics.log_lines_dropped = log.as_ref().map(LogWriter::dropped).unwrap_or_default();
+        let log_lines_dropped = log.as_ref().map(LogWriter::dropped).unwrap_or_default();
+        let metrics =
+            Metrics { certificates: listeners.certificates, audit: noted, log_lines_dropped, ..Metrics::new(cores) };
         let mut threads = Vec::new();
         let (ways, inquiries) = inquiry::channels(cores);
         let ends = incoming.into_iter().zip(inquiries);
@@ -186,6 +193,8 @@ impl Router {
             let keepers = listeners.keepers;
             threads.push(thread("certificates".to_owned(), move || listener::look_after(keepers, &until))?);
         }
+        let (keeping, keeper) = key_keeper.map(look_after_key).transpose()?.unzip();
+        threads.extend(keeper);
         let (wake, wakes) = channel();
         let waker = wake.clone();
         let watch = file_watch(&settings, &shared);
@@ -197,14 +206,14 @@ impl Router {
             cores: ways,
         });
         threads.push(thread("admin".to_owned(), move || serve_admin(told, admin_socket))?);
-        let addresses = listeners.addresses;
         Ok(Self {
-            addresses,
+            addresses: listeners.addresses,
             admin,
             shared,
             settings,
             wake,
             tending: Some(tending),
+            keeping,
             threads,
             watcher: Some(watcher),
             log,
@@ -231,7 +240,7 @@ impl Router {
             runtime.block_on(self.shared.drain.run(lame_duck, deadline));
         }
         let _ = self.wake.send(Wake::Stop);
-        drop(self.tending.take());
+        drop((self.tending.take(), self.keeping.take()));
         for thread in self.threads.drain(..).chain(self.watcher.take()) {
             let _ = thread.join();
         }
@@ -291,7 +300,13 @@ fn bounds(settings: &Settings, cores: usize) -> Bounds {
     Bounds { cores, per_address: limits.connections_per_address, handshake: limits.handshake.duration() }
 }
 
-fn shared(settings: &Settings, cores: usize, spread: Spread, audit: Option<Arc<Audit>>) -> Shared {
+fn shared(
+    settings: &Settings,
+    cores: usize,
+    spread: Spread,
+    audit: Option<Arc<Audit>>,
+    key_keeper: Option<&KeyKeeper>,
+) -> Shared {
     Shared {
         store: Arc::new(Store::default()),
         drain: Drain::new(),
@@ -310,7 +325,20 @@ fn shared(settings: &Settings, cores: usize, spread: Spread, audit: Option<Arc<A
         audit,
         too_old: AtomicBool::new(false),
         hints: Arc::new(Hints::new(settings.syncer_address())),
+        identity_keys: key_keeper.map(KeyKeeper::keys),
     }
+}
+
+fn key_keeper(settings: &Settings) -> Result<Option<KeyKeeper>, StartError> {
+    let tokens = &settings.identity_token;
+    let (Some(file), Some(issuer)) = (tokens.key_file.clone(), &tokens.issuer) else { return Ok(None) };
+    let keeper = KeyKeeper::open(file, issuer, tokens.jwks_path.as_deref(), unix_now());
+    keeper.map(Some).map_err(|error| StartError::IdentityToken(error.to_string()))
+}
+
+fn look_after_key(keeper: KeyKeeper) -> Result<(Sender<()>, JoinHandle<()>), StartError> {
+    let (keeping, until) = channel();
+    Ok((keeping, thread("identity-key".to_owned(), move || keeper.look_after(&until))?))
 }
 
 fn log_writer(settings: &Settings) -> Result<Option<LogWriter>, StartError> {
@@ -338,7 +366,10 @@ fn file_watch(settings: &Settings, shared: &Shared) -> FileWatch {
         poll: settings.poll.duration(),
         events: settings.watch_events,
         key: settings.file_key.as_ref().and_then(|key| FileKey::new(key.expose())),
-        options: Options { allow_loopback: settings.allow_loopback_destinations },
+        options: Options {
+            allow_loopback: settings.allow_loopback_destinations,
+            signs_identity: settings.identity_token.key_file.is_some(),
+        },
         store: Arc::clone(&shared.store),
         transitions: Transitions::new(shared.audit.clone()),
     }

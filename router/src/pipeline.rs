@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, StatusCode};
 
 use crate::body::{ClientBody, Metered};
 use crate::http1::{Framing, Outbound, RequestHead};
@@ -49,6 +49,10 @@ pub(crate) async fn handle<B: ClientBody>(
     let mut exchange = Exchange::open(core, Some(Rc::clone(&head)), arrival.peer, id);
     if head.path() == &*core.shared.health_path {
         let answer = health(core);
+        exchange.record.status = answer.status.as_u16();
+        return (exchange, Answer::Local(answer));
+    }
+    if let Some(answer) = public_keys(core, &head) {
         exchange.record.status = answer.status.as_u16();
         return (exchange, Answer::Local(answer));
     }
@@ -110,7 +114,9 @@ async fn run<B: ClientBody>(
     let target = choose(&permit.route().targets, |bound| core.random_below(bound));
     check_signature(&request, &snapshot, &permit, target, now, core.shared.signature_skew)?;
     exchange.record.destination = Some(Arc::clone(target.destination.name()));
-    let outbound = outbound(&request, arrival.peer, &snapshot, &permit, target, handshake.is_some());
+    let vouched = vouch(core, &permit, now)?;
+    let outbound =
+        outbound(&request, arrival.peer, &snapshot, &permit, target, handshake.is_some(), vouched.as_deref());
     let counted = (framing != Framing::None).then(|| exchange.bytes_in());
     let body = Metered::new(body, framing, permit.route().body_max, counted);
     let began = exchange.began();
@@ -197,6 +203,7 @@ pub(crate) fn outbound(
     permit: &Permit,
     target: &Target,
     upgrade: bool,
+    identity_token: Option<&str>,
 ) -> Outbound {
     let principal = permit.principal();
     // Where something else than a token or a key proved the caller nothing is taken off: what is signed stays as it is.
@@ -205,7 +212,21 @@ pub(crate) fn outbound(
     let off = if principal.has_token() || tried { &*permit.route().ways } else { &[] };
     let off = off.iter().filter_map(Way::place);
     let claim = |path: &_| principal.claim(path);
-    transform::request(request, peer, permit.route(), target, &snapshot.settable, upgrade, &off, claim)
+    transform::request(request, peer, permit.route(), target, &snapshot.settable, upgrade, &off, identity_token, claim)
+}
+
+/// The token that tells the destination who calls. A route that asks for one gets no request through without: a
+/// destination may take whoever comes without one for somebody else.
+fn vouch(core: &Core, permit: &Permit, now: i64) -> Result<Option<Rc<str>>, Rejection> {
+    let Some(plan) = &permit.route().identity_token else { return Ok(None) };
+    let unavailable = |why: &'static str| Rejection::new(Reason::IdentityTokenUnavailable, why);
+    let keys = core.shared.identity_keys.as_ref().ok_or_else(|| unavailable("the router has no key"))?;
+    let principal = permit.principal();
+    if !principal.is_proved() {
+        return Ok(None);
+    }
+    let mut minted = core.minted.borrow_mut();
+    minted.token(keys, permit.route(), plan, principal, now, || core.random()).map(Some).map_err(unavailable)
 }
 
 /// One of the places where a route leads, by weight. `below` gives a random number below its argument.
@@ -223,6 +244,19 @@ pub(crate) fn choose(targets: &[Target], below: impl FnOnce(u32) -> u32) -> &Tar
         return &targets[targets.len() - 1];
     };
     only
+}
+
+/// The router's own answer for destinations that verify its tokens, where it has a path.
+fn public_keys(core: &Core, head: &RequestHead) -> Option<Local> {
+    let keys = core.shared.identity_keys.as_ref()?;
+    let asks = keys.path.as_deref() == Some(head.path()) && matches!(*head.method(), Method::GET | Method::HEAD);
+    asks.then(|| {
+        let headers = vec![
+            (CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
+            (CACHE_CONTROL, HeaderValue::from_static("public, max-age=60")),
+        ];
+        Local { status: StatusCode::OK, headers, body: keys.set() }
+    })
 }
 
 /// The router's own answer for load balancers: ready or not, for any Host.

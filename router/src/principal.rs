@@ -185,6 +185,29 @@ impl Principal {
         path.iter().try_fold(self.claims.as_deref()?, |value, step| value.as_object()?.get(*step))
     }
 
+    /// Whether anybody proved it: who is anonymous, and who signed for the destination alone, is not.
+    pub(crate) fn is_proved(&self) -> bool {
+        matches!(self.name, Name::Proved(_))
+    }
+
+    /// Where what was proved lies in memory: the same for as long as it is remembered, and another one's never while this
+    /// one is kept.
+    pub(crate) fn address(&self) -> usize {
+        match (&self.claims, &self.name) {
+            (Some(claims), _) => Arc::as_ptr(claims).addr(),
+            (None, Name::Proved(name)) => name.as_ptr().addr(),
+            (None, Name::Fixed(name)) => name.as_ptr().addr(),
+        }
+    }
+
+    /// What is said at `path`, as JSON; `None` for nothing and for `null`.
+    pub(crate) fn value(&self, path: &ClaimPath) -> Option<Value> {
+        match &self.claims {
+            Some(claims) => lookup(claims, path).filter(|value| !value.is_null()).cloned(),
+            None => self.claim(path).map(Value::String),
+        }
+    }
+
     /// What policies know of it: kept from the first time, or none where nothing is kept.
     pub(crate) fn known(&self, make: impl FnOnce() -> Known) -> Option<&Known> {
         self.known.as_ref().map(|known| known.get_or_init(make))

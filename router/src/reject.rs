@@ -55,6 +55,7 @@ pub(crate) enum Reason {
     AddressDenied,
     PolicyDenied,
     KeysMissing,
+    IdentityTokenUnavailable,
     PasswordChecksBusy,
     TooManyFailures,
     // The router's own state.
@@ -154,6 +155,7 @@ rows! {
     AddressDenied "address_denied" 403 Client "this route is not open to the client's address";
     PolicyDenied "policy_denied" 403 Client "a policy does not let the caller do this";
     KeysMissing "keys_missing" 503 Configuration "tokens cannot be verified at the moment";
+    IdentityTokenUnavailable "identity_token_unavailable" 503 Configuration "the caller cannot be vouched for at the moment";
     PasswordChecksBusy "password_checks_busy" 503 Router "too many passwords are being verified";
     TooManyFailures "too_many_failures" 429 Client "there were too many failed attempts";
     NotReady "not_ready" 503 Router "the router has no configuration yet";

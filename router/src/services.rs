@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::audit::Audit;
 use crate::drain::Drain;
 use crate::hints::Hints;
+use crate::identity_token::{Keys, Minted};
 use crate::listener::Spread;
 use crate::observe::{CoreMetrics, LogBuffer, Recent, RouteSeries};
 use crate::passwords::Passwords;
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) too_old: AtomicBool,
     /// What is asked of the syncer.
     pub(crate) hints: Arc<Hints>,
+    /// What identity tokens are signed with, when they can be.
+    pub(crate) identity_keys: Option<Arc<Keys>>,
 }
 
 /// One core's own.
@@ -64,6 +67,8 @@ pub(crate) struct Core {
     recent: RefCell<Recent>,
     /// Tokens that were verified a moment ago, and keys that are asked for.
     pub(crate) tokens: Memory,
+    /// Identity tokens that were made a moment ago.
+    pub(crate) minted: RefCell<Minted>,
     random: RefCell<fastrand::Rng>,
     series: RefCell<HashMap<Arc<str>, Arc<RouteSeries>, foldhash::fast::RandomState>>,
     seen_swaps: Cell<u64>,
@@ -88,6 +93,7 @@ impl Core {
             tunnels: Tunnels::default(),
             log: RefCell::new(log),
             recent: RefCell::default(),
+            minted: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             series: RefCell::default(),
             seen_swaps: Cell::new(0),
@@ -166,6 +172,7 @@ impl Core {
             return;
         }
         self.tokens.forget_verified();
+        self.minted.borrow_mut().forget();
         if let Some(snapshot) = self.snapshot() {
             self.tunnels.review(&snapshot, Instant::now());
             if same {

@@ -3,6 +3,7 @@
 //! Must never hold anything that can change while the router runs: that is in the merged file.
 
 mod audit;
+mod identity_token;
 mod listeners;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use postern_config::value::{Network, Period};
 use serde::{Deserialize, Serialize};
 
 pub use audit::AuditLog;
+pub use identity_token::IdentityTokens;
 pub use listeners::{CertificateFiles, ClientAuthentication, ClientMode, Listener, ListenerTls, TlsVersion};
 
 /// The prefix of environment variables; `__` stands between levels.
@@ -70,6 +72,9 @@ pub struct Settings {
     /// What was configured and decided, for whoever must prove it.
     #[serde(default)]
     pub audit: AuditLog,
+    /// What tokens for destinations are signed with.
+    #[serde(default)]
+    pub identity_token: IdentityTokens,
     /// Bounds of connections and time.
     pub limits: Limits,
     /// How the router ends.
@@ -166,6 +171,7 @@ impl Default for Settings {
             syncer: "127.0.0.1:9902".to_owned(),
             access_log: "stdout".to_owned(),
             audit: AuditLog::default(),
+            identity_token: IdentityTokens::default(),
             limits: Limits::default(),
             shutdown: Shutdown::default(),
         }
@@ -236,6 +242,7 @@ pub fn load(file: Option<&std::path::Path>, flags: &serde_json::Value) -> Result
 fn check(settings: &Settings) -> Result<(), SettingsError> {
     let mut wrong = listeners::problems(settings);
     wrong.extend(audit::problems(&settings.audit));
+    wrong.extend(identity_token::problems(&settings.identity_token, &settings.health_path));
     let mut demand = |holds: bool, text: &str| {
         if !holds {
             wrong.push(text.to_owned());

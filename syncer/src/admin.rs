@@ -238,6 +238,8 @@ fn conditions(view: &View, wanted: Option<&str>) -> String {
     );
     let issuers: Vec<String> = view.issuers.iter().map(|(name, one)| issuer(name.as_str(), one)).collect();
     let _ = writeln!(out, "\"issuers\": [{}],", issuers.join(", "));
+    let secrets: Vec<String> = view.secrets.iter().map(|(place, one)| secret(place, one)).collect();
+    let _ = writeln!(out, "\"secrets\": [{}],", secrets.join(", "));
     let held = view
         .hold
         .as_ref()
@@ -262,6 +264,14 @@ fn issuer(name: &str, issuer: &crate::status::IssuerStatus) -> String {
     value["keys"] = issuer.keys.into();
     value["until"] = json!(issuer.until);
     value["notes"] = json!(issuer.notes);
+    value.to_string()
+}
+
+/// How a secret is doing: where it is, and nothing of what is there.
+fn secret(place: &str, secret: &crate::status::SecretStatus) -> String {
+    let mut value = source(&secret.source);
+    value["place"] = place.into();
+    value["known"] = secret.known.into();
     value.to_string()
 }
 

@@ -24,7 +24,7 @@ use crate::source::boundary::BoundarySource;
 use crate::source::registrations::RegistrationsSource;
 use crate::source::{Clients, Location, Observed};
 use crate::status::Status;
-use crate::{ask, key, limits, logging, order, route, token};
+use crate::{ask, key, limits, logging, order, route, secrets, token};
 
 /// Runs the command line of the process.
 pub fn main() -> ExitCode {
@@ -124,8 +124,10 @@ async fn run_once(settings: &Settings, args: &RunArgs) -> Result<(), Failure> {
         return Err(Failure::found(format!("{}\nthe file was left as it was", failures.join("\n"))));
     }
     fetch_once(&mut reconciler, settings).await;
+    read_secrets_once(&mut reconciler, settings).await;
     let status = Status::default();
     let outcome = reconciler.pass(now(), false, &status).map_err(|error| Failure::found(error.to_string()))?;
+    reconciler.forget_superseded(now());
     let (generation, written) = match outcome {
         Outcome::Current(Published::Written { generation, .. }) => (generation, true),
         _ => (status.view().generation, false),
@@ -160,6 +162,22 @@ async fn fetch_once(reconciler: &mut Reconciler, settings: &Settings) {
     }
 }
 
+/// Every secret that the boundary refers to once. One that cannot be read stays as it stands.
+async fn read_secrets_once(reconciler: &mut Reconciler, settings: &Settings) {
+    let source = Arc::new(reconcile::secret_source(settings));
+    let mut looks = tokio::task::JoinSet::new();
+    for wanted in reconciler.secrets_wanted().to_vec() {
+        let source = Arc::clone(&source);
+        looks.spawn(async move { secrets::watch::look(&source, wanted).await });
+    }
+    while let Some(Ok(looked)) = looks.join_next().await {
+        if let Err(error) = &looked.result {
+            tracing::warn!(secret = looked.wanted.place, %error, "a secret cannot be read; what stands stays");
+        }
+        reconciler.take_secret(&looked.wanted, looked.result.ok());
+    }
+}
+
 fn once_json(content: &Content, generation: u64, written: bool) -> serde_json::Value {
     json!({ "generation": generation, "written": written, "counts": content.counts(), "refused": content.refused })
 }
@@ -183,12 +201,16 @@ fn once_text(content: &Content, generation: u64, written: bool, hold: Option<&st
 async fn show_plan(settings: &Settings, args: &PlanArgs) -> Result<(), Failure> {
     let out = required(settings.out.as_deref(), "out", "--out DIR")?;
     let mut stores = open_stores(settings).await?;
-    let boundary = whole(stores.boundary.observe(now()).await, "boundary")?;
+    let mut boundary = whole(stores.boundary.observe(now()).await, "boundary")?;
     let registrations = whole(stores.registrations.observe(now(), false).await, "registrations")?;
     let key = settings.file_key.as_ref().and_then(settings::Key::file_key);
     let (standing, highest) = publish::standing(out, key.as_ref());
     let previous = standing.as_ref().map(|standing| &*standing.content);
     let rules = reconcile::rules(settings);
+    // Nor does it read secrets: one that stays where it is counts as unchanged.
+    if let Some(content) = previous {
+        boundary.keep_names_of(content.boundary.document());
+    }
     // A plan fetches nothing: keys that are new come with the run.
     let standing_keys = previous.map_or(&[][..], |content| &content.keys);
     let keys = Known::of_standing(standing_keys, &Seen::new(), settings.issuers.keep.duration(), now());

@@ -6,7 +6,6 @@
 use postern_config::api_key::{self, Pepper, RANDOM};
 use postern_config::document::{ApiKeyRealm, KeyDigest};
 use postern_config::limits::CONSUMER_KEYS;
-use postern_config::secrets::Secrets;
 use postern_config::value::{Period, Timestamp};
 use serde_json::json;
 
@@ -14,7 +13,9 @@ use crate::cli::{BoundaryArgs, KeyCommand};
 use crate::commands::{location, required, settle};
 use crate::output::{Failure, Format, print};
 use crate::reconcile::now;
+use crate::secrets::watch::look;
 use crate::source::boundary::{BoundaryReading, BoundarySource};
+use crate::source::secret::SecretSource;
 use crate::source::{Clients, Location, Observed};
 
 /// Runs one of the commands.
@@ -22,28 +23,29 @@ pub(crate) async fn run(command: KeyCommand) -> Result<(), Failure> {
     match command {
         KeyCommand::New { realm, consumer, expires, boundary: args } => {
             let expires = expires.as_deref().map(until).transpose()?;
-            let Some(reading) = read(&args).await? else { return Ok(()) };
+            let Some((reading, secrets)) = read(&args).await? else { return Ok(()) };
             let random = random()?;
-            let made = make(&reading, &realm, &consumer, expires, &random)?;
+            let pepper = pepper_of(&reading, &realm, &secrets).await?;
+            let made = make(&reading, &realm, &pepper, &consumer, expires, &random)?;
             print(&made.shown(args.output));
             Ok(())
         }
         KeyCommand::Revoke { id, boundary: args } => {
-            let Some(reading) = read(&args).await? else { return Ok(()) };
+            let Some((reading, _)) = read(&args).await? else { return Ok(()) };
             print(&revoke(&reading, &id, args.output)?);
             Ok(())
         }
     }
 }
 
-async fn read(args: &BoundaryArgs) -> Result<Option<BoundaryReading>, Failure> {
+async fn read(args: &BoundaryArgs) -> Result<Option<(BoundaryReading, SecretSource)>, Failure> {
     let Some(settings) = settle(&args.settings, args.flags())? else { return Ok(None) };
     let place = location(required(settings.boundary.as_deref(), "boundary", "--boundary URI")?, "boundary")?;
     let time = settings.operation_timeout.duration();
     let clients = Clients::load(!matches!(place, Location::Path(_)), time).await.map_err(Failure::usage)?;
     let mut source = BoundarySource::open(&place, &clients, time).map_err(Failure::usage)?;
     match source.observe(now()).await {
-        Observed::Changed(reading) => Ok(Some(reading)),
+        Observed::Changed(reading) => Ok(Some((reading, SecretSource::new(time)))),
         Observed::Failed(error) => Err(Failure::found(format!("boundary: {error}"))),
         Observed::Unchanged => Err(Failure::found("boundary: nothing was read")),
     }
@@ -75,12 +77,12 @@ struct Made {
 fn make(
     reading: &BoundaryReading,
     realm: &str,
+    pepper: &Pepper,
     consumer: &str,
     expires: Option<Timestamp>,
     random: &[u8; RANDOM],
 ) -> Result<Made, Failure> {
     let realm = realm_named(reading, realm)?;
-    let pepper = pepper_of(realm, &reading.secrets)?;
     let known = realm.consumers.iter().find(|one| one.name.as_str() == consumer);
     if known.is_some_and(|one| one.keys.len() >= CONSUMER_KEYS) {
         return Err(Failure::found(format!(
@@ -106,10 +108,18 @@ fn realm_named<'r>(reading: &'r BoundaryReading, name: &str) -> Result<&'r ApiKe
     })
 }
 
-fn pepper_of(realm: &ApiKeyRealm, secrets: &Secrets) -> Result<Pepper, Failure> {
-    let text =
-        secrets.resolve(&realm.pepper).ok_or_else(|| Failure::found("the realm's pepper is not in the boundary"))?;
-    Pepper::parse(text).map_err(|why| Failure::found(format!("the realm's pepper {why}")))
+async fn pepper_of(reading: &BoundaryReading, realm: &str, source: &SecretSource) -> Result<Pepper, Failure> {
+    let place = format!("api_key/{}", realm_named(reading, realm)?.name);
+    let wanted = reading.taken.wanted.iter().find(|one| one.place == place);
+    let secret = match (reading.taken.written.get(&place), wanted) {
+        (Some(written), _) => written.clone(),
+        (None, Some(wanted)) => {
+            let looked = look(source, wanted.clone()).await;
+            looked.result.map_err(|error| Failure::found(format!("the realm's pepper: {error}")))?
+        }
+        (None, None) => return Err(Failure::found("the realm's pepper is not in the boundary")),
+    };
+    Pepper::parse(secret.expose()).map_err(|why| Failure::found(format!("the realm's pepper {why}")))
 }
 
 impl Made {

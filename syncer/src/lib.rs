@@ -4,13 +4,14 @@
 //! source::boundary ─┐
 //!                   ├─► translate ─► guard ─► publish ─► merged.json
 //! source::registrations ┘        (pure)    (pure)     ▲
-//! issuers (public keys) ─────────────────────────────┘
+//! issuers (public keys) ─────────────────────────────┤
+//! secrets (by reference) ────────────────────────────┘
 //! ```
 //! `reconcile` drives it over and over, `plan` shows what it would do, `admin` shows what it did. It is
 //! level-triggered: every pass starts from what both stores say and what stands, never from events.
 //!
 //! Layers, each may use those before it: `limits`, `item`, `redact` ← `translate` ← `guard` ← `pass` ← `source`,
-//! `issuers`, `publish` ← `reconcile` ← `status`, `admin` ← the commands.
+//! `issuers`, `secrets`, `publish` ← `reconcile` ← `status`, `admin` ← the commands.
 
 pub mod admin;
 mod ask;
@@ -32,6 +33,7 @@ pub mod publish;
 pub mod reconcile;
 mod redact;
 mod route;
+pub mod secrets;
 pub mod settings;
 pub mod source;
 pub mod status;

@@ -69,5 +69,16 @@ pub const ISSUER_BYTES: usize = 1024 * 1024;
 /// Issuers that are asked at once.
 pub const FETCHES: usize = 16;
 
+/// Largest secret, in bytes: what Secrets Manager holds at most.
+pub const SECRET_BYTES: u64 = 64 * 1024;
+
+/// How long a boundary that refers to a secret for the first time waits for it, in seconds: what is published before
+/// would refuse whom the secret lets in. A removal from the boundary is not put off for longer.
+pub const SECRET_PATIENCE: i64 = 15;
+
+/// How long a secret stays beside the merged file after the last generation that names it, in seconds: a router may be
+/// about to read that generation.
+pub const SUPERSEDED_FOR: i64 = 60;
+
 /// Most that wait for early fetches, over all issuers: each holds one of the connections of the admin address.
 pub const WAITING: usize = ADMIN_CONNECTIONS / 2;

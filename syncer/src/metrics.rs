@@ -105,6 +105,7 @@ fn gauges(out: &mut String, view: &View) {
     gauge("last_success_timestamp_seconds", "When a pass last came to its end.", &one(seconds(view.last_pass)));
     gauge("written_timestamp_seconds", "When the generation that stands was written.", &one(seconds(view.written_at)));
     issuers(&mut gauge, view);
+    secrets(&mut gauge, view);
     let programmed = u8::from(view.programmed.status == ConditionStatus::True);
     gauge("programmed", "Whether every router that was asked serves the generation.", &one(programmed.to_string()));
 }
@@ -130,6 +131,18 @@ fn issuers(gauge: &mut Gauge<'_>, view: &View) {
         "How often its keys were asked for since the start.",
         &each(&|one| one.fetches.to_string()),
     );
+}
+
+fn secrets(gauge: &mut Gauge<'_>, view: &View) {
+    let each = |value: &dyn Fn(&crate::status::SecretStatus) -> String| -> Vec<_> {
+        view.secrets.iter().map(|(place, one)| (vec![("place", place.as_str())], value(one))).collect()
+    };
+    let up = |one: &crate::status::SecretStatus| u8::from(one.source.failing.is_none()).to_string();
+    gauge("secret_up", "Whether the last look at a secret that the boundary refers to succeeded.", &each(&up));
+    let known = |one: &crate::status::SecretStatus| u8::from(one.known).to_string();
+    gauge("secret_known", "Whether one is in force, be it the last that could be read.", &each(&known));
+    let read = |one: &crate::status::SecretStatus| one.source.last_success.map_or(0, |at| at.unix()).to_string();
+    gauge("secret_last_success_timestamp_seconds", "When it was last read.", &each(&read));
 }
 
 fn refused_by_reason(view: &View) -> BTreeMap<String, usize> {

@@ -41,6 +41,8 @@ pub struct Settings {
     pub unhealthy_after: Period,
     /// How the keys of issuers are fetched.
     pub issuers: Issuers,
+    /// How secrets are read that the boundary refers to.
+    pub secrets: Secrets,
     /// Whether destinations may be on loopback addresses.
     pub allow_loopback_destinations: bool,
     /// A key that routers know too, for the merged file's authentication code.
@@ -62,6 +64,13 @@ pub struct Issuers {
     pub keep: Period,
     /// How long one answer may take.
     pub timeout: Period,
+}
+
+/// How secrets are read that the boundary refers to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Secrets {
+    /// How often those in AWS are read again; those on this machine with `interval`, when that is shorter.
+    pub refresh: Period,
 }
 
 /// How logs are written.
@@ -131,6 +140,7 @@ impl Default for Settings {
                 keep: seconds(24 * 3_600),
                 timeout: seconds(10),
             },
+            secrets: Secrets { refresh: seconds(60) },
             allow_loopback_destinations: false,
             file_key: None,
             log: Log { format: LogFormat::Auto, level: "info".to_owned() },
@@ -172,6 +182,9 @@ pub fn load(file: Option<&Path>, flags: Map<String, Value>) -> Result<Loaded, Fa
     }
     if settings.issuers.refresh_least.duration().is_zero() || settings.issuers.timeout.duration().is_zero() {
         return Err(Failure::usage("issuers.refresh_least or issuers.timeout is zero; write e.g. 60s and 10s"));
+    }
+    if settings.secrets.refresh.duration().is_zero() {
+        return Err(Failure::usage("secrets.refresh is zero; write e.g. 60s"));
     }
     Ok(Loaded { settings, figment })
 }

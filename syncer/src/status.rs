@@ -39,6 +39,33 @@ pub struct IssuerStatus {
     pub fetches: u64,
 }
 
+/// How one secret is doing that the boundary refers to. Nothing of it is in here.
+#[derive(Debug, Clone, Default)]
+pub struct SecretStatus {
+    /// Where it is.
+    pub source: SourceStatus,
+    /// Whether one is in force.
+    pub known: bool,
+}
+
+impl SourceStatus {
+    /// Shows how a look ended. Gives what is worth telling: a failure that begins or changes, or (`None`) its end.
+    pub fn renew(&mut self, result: &Result<(), SourceError>, now: Timestamp) -> Option<Option<SourceError>> {
+        match result {
+            Ok(()) => {
+                self.last_success = Some(now);
+                self.failing.take().map(|_| None)
+            }
+            Err(error) => {
+                let since = self.failing.as_ref().map_or(now, |(since, _)| *since);
+                let is_news = self.failing.as_ref().is_none_or(|(_, before)| before != error);
+                self.failing = Some((since, error.clone()));
+                is_news.then(|| Some(error.clone()))
+            }
+        }
+    }
+}
+
 /// What is known at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct View {
@@ -62,6 +89,8 @@ pub struct View {
     pub registrations: SourceStatus,
     /// The issuers whose keys are fetched, by name.
     pub issuers: BTreeMap<Name, IssuerStatus>,
+    /// The secrets that the boundary refers to, by place.
+    pub secrets: BTreeMap<String, SecretStatus>,
     /// Whether the routers serve it.
     pub programmed: Programmed,
     /// When a pass last came to its end.

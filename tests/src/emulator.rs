@@ -1,4 +1,4 @@
-//! The S3 and DynamoDB emulator: a process of its own that speaks the real wire protocols.
+//! The emulator of S3, DynamoDB, Secrets Manager and Parameter Store: a process of its own that speaks the real wire protocols.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
@@ -71,6 +71,13 @@ impl Emulator {
     /// Runs a Python program of the checkout against it, or `-c` and a text.
     pub fn python(&self, arguments: &[&str]) -> Output {
         run_python(arguments, &self.endpoint())
+    }
+
+    /// Runs Python with `secrets` (Secrets Manager) and `ssm` at hand; fails the test when it fails.
+    pub fn secrets(&self, text: &str) {
+        let head = "import boto3\nsecrets, ssm = boto3.client('secretsmanager'), boto3.client('ssm')\n";
+        let output = run_python(&["-c", &format!("{head}{text}")], &self.endpoint());
+        assert_eq!(output.code, 0, "{}", output.err);
     }
 
     /// A bucket and a table that no other test uses, not made yet.

@@ -25,7 +25,16 @@ pub(super) fn aspects(prefix: &str, before: &PolicySet, after: &PolicySet) -> Ve
 /// Whether a policy that differs demands less.
 fn weaker(name: &str, before: &PolicySet, after: &PolicySet) -> Option<Weaker> {
     // Destructured without `..`, so that a new policy cannot be forgotten here.
-    let PolicySet { authentication, authorization, identity_headers: _, timeouts: _, body, path, websocket: _ } = after;
+    let PolicySet {
+        authentication,
+        authorization,
+        identity_headers: _,
+        identity_token: _,
+        timeouts: _,
+        body,
+        path,
+        websocket: _,
+    } = after;
     match name {
         "authentication" => yes_if(proves_less(before.authentication.as_ref(), authentication.as_ref())),
         "authorization" => demands_less(before.authorization.as_ref(), authorization.as_ref()),

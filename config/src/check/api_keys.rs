@@ -8,7 +8,7 @@ use crate::api_key::{Digest, Pepper, is_id};
 use crate::document::{ApiKeyRealm, Consumer, Identity, KeyDigest};
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
-use crate::secrets::REFERENCE;
+use crate::secrets::{REFERENCE, Reference};
 
 use super::boundary::{bounded, unique};
 use super::{rights, tokens};
@@ -39,6 +39,15 @@ fn check_pepper(problems: &mut Vec<Problem>, at: &str, pepper: &str) {
     // In the merged file a name stands in its place.
     if pepper.strip_prefix(REFERENCE).is_some_and(|name| !name.is_empty()) {
         return;
+    }
+    match Reference::read(pepper) {
+        Some(Ok(_)) => return,
+        Some(Err(problem)) => return problems.push(problem.under(&format!("{at}/pepper"))),
+        None => {}
+    }
+    if let Some(hint) = Reference::hint_for(pepper) {
+        let message = "is neither base64url nor a reference";
+        return problems.push(Problem::new(format!("{at}/pepper"), ProblemKind::Invalid, message).hint(hint));
     }
     if let Err(fault) = Pepper::parse(pepper) {
         problems.push(

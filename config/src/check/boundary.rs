@@ -6,6 +6,7 @@ use crate::cedar::Vocabulary;
 use crate::document::{Authenticator, BoundaryDocument, Destination, Mode, PathRule, Registration};
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, Problems, did_you_mean};
+use crate::secrets;
 use crate::value::{HostName, HostPattern, Name, RootPath};
 
 use super::hosts::HostIndex;
@@ -72,6 +73,11 @@ impl Boundary {
     /// The document as it was checked.
     pub fn document(&self) -> &BoundaryDocument {
         &self.document
+    }
+
+    /// Says what the secrets of each place are called; `None` for a place whose secret nobody knows. No check depends on it.
+    pub fn name_secrets(&mut self, name_of: impl Fn(&str) -> Option<String>) {
+        secrets::rename(&mut self.document, name_of);
     }
 
     /// Whether requests to `host` are answered at all.

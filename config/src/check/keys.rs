@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::document::{Algorithm, Jwk};
 use crate::problem::{Problem, ProblemKind, shown};
-use crate::secrets::REFERENCE;
+use crate::secrets::{REFERENCE, Reference};
 
 /// Checks the keys of an issuer that accepts `algorithms`; none listed means what the keys say.
 pub(super) fn check(problems: &mut Vec<Problem>, at: &str, keys: &[Jwk], algorithms: &[Algorithm]) {
@@ -104,7 +104,8 @@ fn hash_length(algorithm: Algorithm) -> usize {
 
 /// The length of a shared key, when it stands there and not in the file of secrets.
 fn shared_length(key: &Jwk) -> Option<usize> {
-    let text = key.k.as_deref().filter(|text| key.kty == "oct" && !text.starts_with(REFERENCE))?;
+    let elsewhere = |text: &str| text.starts_with(REFERENCE) || Reference::read(text).is_some();
+    let text = key.k.as_deref().filter(|text| key.kty == "oct" && !elsewhere(text))?;
     decode(text).map(|bytes| bytes.len())
 }
 
@@ -161,6 +162,15 @@ fn check_shared(problems: &mut Vec<Problem>, key: &Jwk) {
     // In the merged file a name stands in its place.
     if key.k.as_deref().is_some_and(|text| text.strip_prefix(REFERENCE).is_some_and(|name| !name.is_empty())) {
         return;
+    }
+    match key.k.as_deref().and_then(Reference::read) {
+        Some(Ok(_)) => return,
+        Some(Err(problem)) => return problems.push(problem.under("/k")),
+        None => {}
+    }
+    if let Some(hint) = key.k.as_deref().and_then(Reference::hint_for) {
+        let message = "is neither base64url nor a reference";
+        return problems.push(Problem::new("/k", ProblemKind::Invalid, message).hint(hint));
     }
     let Some(bytes) = member(problems, key, "k", key.k.as_deref()) else { return };
     let least = key.alg.map_or(32, hash_length);

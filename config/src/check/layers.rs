@@ -7,7 +7,7 @@ use crate::document::{
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, pointer_token};
 
-use super::{Boundary, Layer, identity, rights};
+use super::{Boundary, Layer, identity, identity_token, rights};
 
 /// What holds for a registration: field by field the override, else its own, else the default; then what
 /// its path rules demand. What callers must be allowed adds up, so that no layer can take another's demand away.
@@ -21,7 +21,16 @@ pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&P
     let demands = [&upper.authorization, &lower.authorization];
     let required = rules.iter().map(|rule| &rule.require.authorization);
     // Destructured without `..`, so that a new policy cannot be forgotten here.
-    let PolicySet { authentication: _, authorization: _, identity_headers, timeouts, body, path, websocket } = upper;
+    let PolicySet {
+        authentication: _,
+        authorization: _,
+        identity_headers,
+        identity_token,
+        timeouts,
+        body,
+        path,
+        websocket,
+    } = upper;
     let RouteTimeouts { connect, first_byte, idle, total } = timeouts;
     let BodyPolicy { max } = body;
     let headers = identity_headers.as_ref().or(own.identity_headers.as_ref()).or(lower.identity_headers.as_ref());
@@ -29,6 +38,11 @@ pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&P
         authentication: given.or(usual).or(demanded).cloned(),
         authorization: together(own.authorization.as_ref(), demands.into_iter().chain(required)),
         identity_headers: headers.cloned(),
+        identity_token: identity_token
+            .as_ref()
+            .or(own.identity_token.as_ref())
+            .or(lower.identity_token.as_ref())
+            .cloned(),
         timeouts: RouteTimeouts {
             connect: connect.or(own.timeouts.connect).or(lower.timeouts.connect),
             first_byte: first_byte.or(own.timeouts.first_byte).or(lower.timeouts.first_byte),
@@ -62,12 +76,22 @@ impl Boundary {
         let usual = lower.authentication.as_ref().filter(|usual| demanded.is_none_or(|(_, one)| satisfies(usual, one)));
         tell("authentication", [upper.authentication.is_some(), own.authentication.is_some(), usual.is_some()]);
         // Destructured without `..`, so that a new policy cannot be forgotten here.
-        let PolicySet { authentication: _, authorization: _, identity_headers, timeouts, body, path, websocket } =
-            upper;
+        let PolicySet {
+            authentication: _,
+            authorization: _,
+            identity_headers,
+            identity_token,
+            timeouts,
+            body,
+            path,
+            websocket,
+        } = upper;
         let RouteTimeouts { connect, first_byte, idle, total } = timeouts;
         let (mine, usual) = (&own.timeouts, &lower.timeouts);
         let headers = [identity_headers.is_some(), own.identity_headers.is_some(), lower.identity_headers.is_some()];
         tell("identity_headers", headers);
+        let token = [identity_token.is_some(), own.identity_token.is_some(), lower.identity_token.is_some()];
+        tell("identity_token", token);
         tell("timeouts.connect", [connect.is_some(), mine.connect.is_some(), usual.connect.is_some()]);
         tell("timeouts.first_byte", [first_byte.is_some(), mine.first_byte.is_some(), usual.first_byte.is_some()]);
         tell("timeouts.idle", [idle.is_some(), mine.idle.is_some(), usual.idle.is_some()]);
@@ -127,7 +151,7 @@ pub(super) fn check_policies(
     for (header, claim) in policies.identity_headers.iter().flatten() {
         let name = header.as_str();
         let at = format!("{at}/identity_headers/{}", pointer_token(name));
-        if NEVER_SET.contains(&name) || NEVER_BEGIN.iter().any(|prefix| name.starts_with(prefix)) {
+        if is_never_set(name) {
             problems.push(
                 Problem::new(at, ProblemKind::Invalid, "is a header that the router or the protocol needs itself")
                     .hint("choose another name, e.g. x-user-id"),
@@ -137,6 +161,7 @@ pub(super) fn check_policies(
                 .push(Problem::new(at, ProblemKind::Invalid, "names no claim").hint("e.g. sub, or realm_access.roles"));
         }
     }
+    identity_token::check(problems, at, policies);
     let timeouts = &policies.timeouts;
     for (field, period) in [
         ("connect", timeouts.connect),
@@ -158,6 +183,11 @@ pub(super) fn check_policies(
             );
         }
     }
+}
+
+/// Whether no policy may set a header.
+pub(super) fn is_never_set(name: &str) -> bool {
+    NEVER_SET.contains(&name) || NEVER_BEGIN.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Headers that frame a message, name a host, carry credentials, or that the router writes itself; and those

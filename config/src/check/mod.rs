@@ -9,6 +9,7 @@ mod destination;
 mod hashes;
 mod hosts;
 mod identity;
+mod identity_token;
 mod keys;
 mod layers;
 mod matching;

@@ -19,8 +19,9 @@ pub struct ApiKeyRealm {
     /// destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<KeyPlace>,
-    /// The key of the digests, base64url of at least 32 random bytes. Digests alone are then of no use to anybody. In
-    /// the merged file: the name of a secret in the file beside it.
+    /// The key of the digests, base64url of at least 32 random bytes, or a reference to it: `env:NAME`, `file:/PATH`,
+    /// `secretsmanager:ID`, `ssm:/NAME`. Digests alone are then of no use to anybody. In the merged file: the name of a
+    /// secret in the file beside it.
     pub pepper: String,
     /// Who has keys.
     pub consumers: Vec<Consumer>,

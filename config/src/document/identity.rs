@@ -192,7 +192,8 @@ pub struct Jwk {
     /// Second coordinate, base64url.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub y: Option<String>,
-    /// A shared key, base64url. In the merged file: the name of a secret in the file beside it.
+    /// A shared key, base64url, or a reference to one: `env:NAME`, `file:/PATH`, `secretsmanager:ID`, `ssm:/NAME`. In the
+    /// merged file: the name of a secret in the file beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub k: Option<String>,
     /// A private exponent. Never accepted; known so that it can be refused.

@@ -6,6 +6,7 @@ mod api_keys;
 mod authorization;
 mod boundary;
 mod identity;
+mod identity_token;
 pub(crate) mod mapping;
 mod maps;
 mod policies;
@@ -21,6 +22,7 @@ pub use boundary::{
 pub use identity::{
     Algorithm, BasicRealm, BasicUser, ClaimRule, Identity, Jwk, Jwks, JwtIssuer, LockoutPolicy, TokenPlace,
 };
+pub use identity_token::IdentityToken;
 pub use policies::{AnyOf, Authenticator, BodyPolicy, PathHandling, PolicySet, RouteTimeouts};
 pub use registration::{ApiVersion, Registration, RegistrationKind, Rewrite, RouteId, RouteMatch, Target};
 pub use revoked::{RevokedDigests, RevokedText, RevokedTokens};

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Authorization, Mode, is_default, mapping};
+use super::{Authorization, IdentityToken, Mode, is_default, mapping};
 use crate::value::{ByteSize, HeaderName, Name, Period, ValueError, leaf};
 
 /// A set of policies; what is left out says nothing.
@@ -25,6 +25,9 @@ pub struct PolicySet {
     #[serde(default, deserialize_with = "super::maps::distinct_if_given", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("propertyNames" = HeaderName::names(), "postern-distinct-names" = true))]
     pub identity_headers: Option<IndexMap<HeaderName, String>>,
+    /// A token that tells the destination who calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_token: Option<IdentityToken>,
     /// How long each phase may take.
     #[serde(default, skip_serializing_if = "is_default")]
     pub timeouts: RouteTimeouts,

@@ -12,10 +12,10 @@ use super::certificate::SetupError;
 
 /// Files that make sense together.
 #[derive(Debug, Clone)]
-pub(super) struct Files(Vec<PathBuf>);
+pub(crate) struct Files(Vec<PathBuf>);
 
 impl Files {
-    pub(super) fn new<const N: usize>(files: [&PathBuf; N]) -> Self {
+    pub(crate) fn new<const N: usize>(files: [&PathBuf; N]) -> Self {
         Self(files.into_iter().cloned().collect())
     }
 
@@ -62,8 +62,8 @@ impl Stamp {
 type Read<T> = Box<dyn Fn(i64) -> Result<T, SetupError> + Send>;
 
 /// What was last read from files and good.
-pub(super) struct Kept<T> {
-    pub(super) value: T,
+pub(crate) struct Kept<T> {
+    pub(crate) value: T,
     files: Files,
     read: Read<T>,
     stamps: Vec<Option<Stamp>>,
@@ -74,7 +74,7 @@ pub(super) struct Kept<T> {
 }
 
 /// What a look found.
-pub(super) enum Looked {
+pub(crate) enum Looked {
     /// Nothing new.
     Same,
     /// Another value.
@@ -88,7 +88,7 @@ impl<T: PartialEq> Kept<T> {
     ///
     /// # Errors
     /// When the files cannot be used.
-    pub(super) fn open(
+    pub(crate) fn open(
         files: Files,
         now: i64,
         read: impl Fn(i64) -> Result<T, SetupError> + Send + 'static,
@@ -98,12 +98,12 @@ impl<T: PartialEq> Kept<T> {
     }
 
     /// Whether what lies there is not in use.
-    pub(super) fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         self.refused.is_some()
     }
 
     /// Reads what has changed and stood still since, and again what was refused: time may have made it valid.
-    pub(super) fn look(&mut self, now: i64) -> Looked {
+    pub(crate) fn look(&mut self, now: i64) -> Looked {
         let stamps = self.files.stamps();
         if stamps != self.stamps {
             self.stamps = stamps;

@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 
 pub(crate) use bounds::{Bounds, Door};
 pub(crate) use certificate::{CertificateFiles, SetupError};
+pub(crate) use files::{Files, Kept, Looked};
 pub(crate) use spread::{Incoming, Spread};
 pub(crate) use stream::{Protocol, Stream};
 pub(crate) use tls::{Clients, Keeper, Tls, TlsSetup, look_after};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use postern_config::check::Boundary;
 use postern_config::document::{
-    Authenticator, Destination as Entry, Jwks, JwtIssuer, Mode, PathHandling, Protocol, Rewrite,
+    Authenticator, Destination as Entry, IdentityToken, Jwks, JwtIssuer, Mode, PathHandling, Protocol, Rewrite,
 };
 use postern_config::merged::{IssuerKeys, Quarantined, Reading};
 use postern_config::route::{Route, RouteTarget};
@@ -19,7 +19,7 @@ use postern_config::value::{HostName, Name, Period, Scheme, Segment, Template};
 use rustls::pki_types::ServerName;
 
 use super::destination::DestinationParts;
-use super::plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts, WEBSOCKET_IDLE};
+use super::plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts, TokenPlan, WEBSOCKET_IDLE};
 use super::{Destination, HostSet, Snapshot, Speaks, TlsPlan, table};
 use crate::rights::compile::RightsCompiler;
 use crate::stage::authenticate::{Issuer, KeyRealm, Realm, Way};
@@ -30,6 +30,8 @@ use crate::upstream::{ClientConfigs, Verify};
 pub(crate) struct Options {
     /// Whether destinations that name loopback networks may be dialled there.
     pub(crate) allow_loopback: bool,
+    /// Whether the router has a key for identity tokens.
+    pub(crate) signs_identity: bool,
 }
 
 /// Compiles what a file says. Routes that cannot be compiled are put aside in the snapshot.
@@ -142,6 +144,16 @@ impl<'b> Compiler<'b> {
             let path = claim.split('.').map(Into::into).collect();
             Some((header.as_str().parse::<HeaderName>().ok()?, ClaimPath(path)))
         });
+        if policies.identity_token.is_some() && !self.options.signs_identity {
+            self.notes
+                .push(format!("{} asks for an identity token, and the router has no key: it answers 503", route.id));
+        }
+        // Each from a layer of its own; in one header the destination could read either.
+        if let Some(token) = &policies.identity_token
+            && policies.identity_headers.iter().flatten().any(|(name, _)| name.as_str() == token.header())
+        {
+            return Err(format!("the header {} would hold an identity token and a claim", token.header()));
+        }
         let defaults = Timeouts::default();
         let or = |period: Option<Period>, default| period.map_or(default, Period::duration);
         Ok(RoutePlan {
@@ -153,6 +165,7 @@ impl<'b> Compiler<'b> {
             insists: proof.is_none_or(|any_of| any_of.mode == Mode::Enforce),
             rights: self.rights.rights(route)?,
             identity_headers: identity_headers.collect(),
+            identity_token: policies.identity_token.as_ref().map(token_plan).transpose()?.map(Box::new),
             timeouts: Timeouts {
                 connect: or(policies.timeouts.connect, defaults.connect),
                 first_byte: or(policies.timeouts.first_byte, defaults.first_byte),
@@ -275,8 +288,10 @@ impl<'b> Compiler<'b> {
             .iter()
             .map(|route| &route.policies)
             .chain(layers)
-            .flat_map(|policies| policies.identity_headers.iter().flatten())
-            .map(|(name, _)| name.as_str())
+            .flat_map(|policies| {
+                let headers = policies.identity_headers.iter().flatten().map(|(name, _)| name.as_str());
+                headers.chain(policies.identity_token.iter().map(IdentityToken::header))
+            })
             .collect();
         names.into_iter().filter_map(|name| name.parse().ok()).collect()
     }
@@ -288,6 +303,16 @@ fn with_keys<'d>(document: &'d JwtIssuer, keys: &[IssuerKeys]) -> Cow<'d, JwtIss
         Some(keys) => Cow::Owned(JwtIssuer { jwks: Some(Jwks { keys: keys.keys.clone() }), ..document.clone() }),
         None => Cow::Borrowed(document),
     }
+}
+
+fn token_plan(token: &IdentityToken) -> Result<TokenPlan, String> {
+    let path = |claim: &String| ClaimPath(claim.split('.').map(Into::into).collect());
+    Ok(TokenPlan {
+        header: token.header().parse().map_err(|_| "the header of its identity token is none".to_owned())?,
+        audience: token.audience.as_str().into(),
+        ttl: i64::try_from(token.ttl().duration().as_secs()).unwrap_or(60),
+        claims: token.claims.iter().map(|(name, claim)| (name.as_str().into(), path(claim))).collect(),
+    })
 }
 
 /// What is spoken over a scheme; the check of the boundary left no others.

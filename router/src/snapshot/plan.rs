@@ -28,6 +28,8 @@ pub(crate) struct RoutePlan {
     pub(crate) rights: Rights,
     /// Headers made from claims.
     pub(crate) identity_headers: Box<[(HeaderName, ClaimPath)]>,
+    /// The token that tells the destination who calls.
+    pub(crate) identity_token: Option<Box<TokenPlan>>,
     /// How long each phase may take.
     pub(crate) timeouts: Timeouts,
     /// Most bytes of a request's body.
@@ -38,6 +40,18 @@ pub(crate) struct RoutePlan {
     pub(crate) raw_path: bool,
     /// How long a WebSocket may be silent; none where no WebSocket may be opened.
     pub(crate) websocket: Option<Duration>,
+}
+
+/// What an identity token says, and where.
+pub(crate) struct TokenPlan {
+    /// The header.
+    pub(crate) header: HeaderName,
+    /// Whom it is for.
+    pub(crate) audience: Box<str>,
+    /// How long it is good, in seconds.
+    pub(crate) ttl: i64,
+    /// Claims by name, made from the caller's.
+    pub(crate) claims: Box<[(Box<str>, ClaimPath)]>,
 }
 
 /// One place where a route leads.

@@ -18,6 +18,7 @@ use postern_config::file::{self, ReadError};
 use postern_config::limits;
 use postern_config::merged::{self, Digest, FileKey, Reading};
 use postern_config::secrets::{self, Secrets};
+use zeroize::Zeroizing;
 
 use super::Snapshot;
 use super::compile::{Options, compile};
@@ -109,12 +110,12 @@ impl FileWatch {
             if generation_of(&path).is_none_or(|generation| generation <= standing) {
                 return;
             }
-            if let Ok((reading, _)) = self.read(&path) {
+            if let Ok((reading, secrets, _)) = self.read(&path) {
                 tracing::warn!(
                     path = %path.display(),
                     "the merged file is missing, bad or older: serving the newest good generation of the history"
                 );
-                return self.bring_into_use(reading, Instant::now());
+                return self.bring_into_use(reading, &secrets, Instant::now());
             }
         }
     }
@@ -152,14 +153,14 @@ impl FileWatch {
         let started = Instant::now();
         match self.read(&self.path) {
             // The same bytes again, perhaps after others: they were judged, and are what is served or not.
-            Ok((reading, bytes)) if seen.bytes == Some(bytes) => {
+            Ok((reading, _, bytes)) if seen.bytes == Some(bytes) => {
                 if self.store.live().is_some_and(|live| live.digest == reading.digest) {
                     self.store.settled();
                 }
             }
-            Ok((reading, bytes)) => {
+            Ok((reading, secrets, bytes)) => {
                 seen.bytes = Some(bytes);
-                self.judge(reading, started);
+                self.judge(reading, &secrets, started);
             }
             Err((reason, message)) => {
                 seen.bytes = None;
@@ -178,20 +179,30 @@ impl FileWatch {
         Fingerprint { merged: facts(&self.path), secrets: facts(&self.directory().join(secrets::FILE_NAME)) }
     }
 
-    /// Reads and checks a file; the digest is that of all its bytes and of the secrets beside it.
-    fn read(&self, path: &Path) -> Result<(Reading, Digest), (&'static str, String)> {
+    /// Reads and checks a file, and the secrets that it names, if they are there; the digest is that of all of it. Secrets
+    /// that it does not name are another generation's, and no news.
+    fn read(&self, path: &Path) -> Result<(Reading, Secrets, Digest), (&'static str, String)> {
         let bytes = file::read_bounded(path, limits::MERGED_FILE_BYTES)
             .map_err(|error| (word_of(&error), error.to_string()))?;
         let reading = merged::read(&bytes, self.key.as_ref()).map_err(|error| (error.reason(), error.to_string()))?;
-        let mut both = Digest::of(&bytes).to_string();
-        if let Ok(secrets) = file::read_bounded(&self.directory().join(secrets::FILE_NAME), limits::BOUNDARY_BYTES) {
-            both.push_str(&Digest::of(&secrets).to_string());
+        let secrets = self.secrets().only(&secrets::names_in(reading.content.boundary.document()));
+        let both = format!("{}{}", Digest::of(&bytes), Digest::of(&secrets.to_bytes()));
+        Ok((reading, secrets, Digest::of(both.as_bytes())))
+    }
+
+    fn secrets(&self) -> Secrets {
+        match file::read_bounded(&self.directory().join(secrets::FILE_NAME), limits::BOUNDARY_BYTES).map(Zeroizing::new)
+        {
+            Ok(bytes) => Secrets::from_bytes(&bytes).unwrap_or_else(|why| {
+                tracing::error!(why, "secrets cannot be read: issuers that need one have no keys");
+                Secrets::default()
+            }),
+            Err(_) => Secrets::default(),
         }
-        Ok((reading, Digest::of(both.as_bytes())))
     }
 
     /// Generations only rise, by steps that can be.
-    fn judge(&self, reading: Reading, started: Instant) {
+    fn judge(&self, reading: Reading, secrets: &Secrets, started: Instant) {
         if let Some(live) = self.store.live() {
             let (new, old) = (reading.header.generation, live.header.generation);
             if new < old {
@@ -206,23 +217,16 @@ impl FileWatch {
                 return self.reject("generation_jump", message);
             }
         }
-        self.bring_into_use(reading, started);
+        self.bring_into_use(reading, secrets, started);
     }
 
-    fn bring_into_use(&self, reading: Reading, started: Instant) {
-        let secrets = match file::read_bounded(&self.directory().join(secrets::FILE_NAME), limits::BOUNDARY_BYTES) {
-            Ok(bytes) => Secrets::from_bytes(&bytes).unwrap_or_else(|why| {
-                tracing::error!(why, "secrets cannot be read: issuers that need one have no keys");
-                Secrets::default()
-            }),
-            Err(_) => Secrets::default(),
-        };
+    fn bring_into_use(&self, reading: Reading, secrets: &Secrets, started: Instant) {
         let read = started.elapsed();
         let generation = reading.header.generation;
         let coming = self.transitions.of(&reading);
         // A defect in compiling must not end the thread that could bring the mended file.
         let compiled =
-            std::panic::catch_unwind(AssertUnwindSafe(|| compile(reading, &secrets, self.options, unix_now())));
+            std::panic::catch_unwind(AssertUnwindSafe(|| compile(reading, secrets, self.options, unix_now())));
         match compiled {
             Ok(snapshot) => self.publish(snapshot, coming, read, started.elapsed() - read),
             Err(_) => self.reject("compile_panicked", format!("generation {generation} cannot be compiled")),

@@ -107,6 +107,7 @@ mod tests {
             insists: true,
             rights: Rights::of_scopes(scopes),
             identity_headers: Box::default(),
+            identity_token: None,
             timeouts: Timeouts::default(),
             body_max: 0,
             path: PathPlan::Keep,

@@ -21,7 +21,7 @@ use crate::snapshot::{ClaimPath, PathPart, PathPlan, RoutePlan, Target};
 const OWN: usize = 384;
 
 /// The head as the destination gets it, written in one pass. `upgrade` asks it for a WebSocket, whatever is left of the
-/// client's own words for that; tokens at the places in `off` are taken off; `claim` gives the value of a claim of the caller.
+/// client's own words for that; tokens at the places in `off` are taken off; `identity_token` is the router's own; `claim` gives the value of a claim of the caller.
 #[allow(clippy::too_many_arguments, reason = "each is another stage's result, and has one caller")]
 pub(crate) fn request<'p>(
     request: &Request,
@@ -31,6 +31,7 @@ pub(crate) fn request<'p>(
     settable: &[HeaderName],
     upgrade: bool,
     off: &(impl Iterator<Item = &'p TokenPlace> + Clone),
+    identity_token: Option<&str>,
     claim: impl Fn(&ClaimPath) -> Option<String>,
 ) -> Outbound {
     let Request { head, id, vouched, scheme, host, .. } = request;
@@ -72,6 +73,9 @@ pub(crate) fn request<'p>(
         if let Some(value) = claim(path) {
             write_field(&mut out, name.as_str().as_bytes(), value.as_bytes());
         }
+    }
+    if let (Some(plan), Some(token)) = (&route.identity_token, identity_token) {
+        write_field(&mut out, plan.header.as_str().as_bytes(), token.as_bytes());
     }
     if upgrade {
         out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
@@ -206,6 +210,7 @@ fn is_never_forwarded(name: &[u8]) -> bool {
         15 => is("x-original-host"),
         16 => is("x-postern-reason"),
         17 => is("x-method-override"),
+        18 => is("x-postern-identity"),
         22 => is("x-http-method-override"),
         _ => false,
     };

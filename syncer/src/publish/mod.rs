@@ -21,6 +21,7 @@ use postern_config::value::Timestamp;
 use postern_config::{file, limits};
 
 use crate::issuers::known::Seen;
+use crate::limits::SUPERSEDED_FOR;
 use crate::redact;
 pub use aside::write_aside;
 pub use standing::{Standing, standing};
@@ -94,7 +95,11 @@ pub struct Publisher {
     mark: Option<Mark>,
     /// The highest generation that anything in the directory shows.
     highest: u64,
+    /// Those that the standing generation names.
+    in_force: Secrets,
+    /// Those that stand beside the file: also some that a generation before named.
     secrets: Secrets,
+    superseded_since: Option<Timestamp>,
     _lock: File,
 }
 
@@ -141,12 +146,15 @@ impl Publisher {
             .ok()
             .and_then(|bytes| Secrets::from_bytes(&bytes).ok())
             .unwrap_or_default();
+        let named = found.as_ref().map(|found| secrets::names_in(found.content.boundary.document()));
         let mut publisher = Self {
             directory: directory.to_owned(),
             key,
+            superseded_since: found.as_ref().map(|found| found.header.written_at),
             mark: found.as_ref().filter(|found| found.live).and_then(|_| mark(&path)),
             standing: found,
             highest,
+            in_force: secrets.only(&named.unwrap_or_default()),
             secrets,
             _lock: lock,
         };
@@ -159,14 +167,23 @@ impl Publisher {
         self.standing.as_ref()
     }
 
-    /// Whether the file is still the one that was written here.
+    /// Whether the file is still the one that was written here, and its secrets are beside it.
     pub fn is_intact(&self) -> bool {
-        self.mark.is_some() && self.mark == mark(&self.directory.join(MERGED))
+        self.mark.is_some() && self.mark == mark(&self.directory.join(MERGED)) && self.has_secrets()
+    }
+
+    fn has_secrets(&self) -> bool {
+        self.secrets.is_empty() || self.directory.join(secrets::FILE_NAME).is_file()
     }
 
     /// The secrets that stand beside the file.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+
+    /// Those of them that the standing generation names.
+    pub fn in_force(&self) -> &Secrets {
+        &self.in_force
     }
 
     /// The number that the next generation has.
@@ -192,7 +209,7 @@ impl Publisher {
             .standing
             .as_ref()
             .is_some_and(|standing| *standing.content == content && standing.header.sources.pinned == sources.pinned);
-        if is_ours && same && *secrets == self.secrets {
+        if is_ours && same && *secrets == self.in_force {
             return Ok(Published::Unchanged);
         }
         let header = Header {
@@ -202,7 +219,9 @@ impl Publisher {
             sources,
         };
         let (bytes, reading) = self.faithful(&header, content)?;
-        self.write_secrets(secrets)?;
+        // First, and with those of the generation that stands: whichever of the two files a router reads first, it finds what
+        // the merged file names.
+        self.write_secrets(self.in_force.and(secrets))?;
         let failed = |error| PublishError::Io { path: path.clone(), error };
         file::replace(&path, &bytes, 0o640).map_err(failed)?;
         // From here on the generation is live, whatever becomes of its copy.
@@ -210,9 +229,8 @@ impl Publisher {
         self.highest = header.generation;
         self.standing =
             Some(Standing { header, content: Arc::new(reading.content), digest: reading.digest, live: true });
-        if secrets.is_empty() {
-            let _ = fs::remove_file(self.directory.join(secrets::FILE_NAME));
-        }
+        self.in_force = secrets.clone();
+        self.superseded_since = (self.secrets != self.in_force).then_some(now);
         self.keep_copy(self.highest, &bytes);
         Ok(Published::Written { generation: self.highest, digest: reading.digest })
     }
@@ -302,13 +320,37 @@ impl Publisher {
         Err(PublishError::Unfaithful("lines differ for no known reason".to_owned()))
     }
 
-    fn write_secrets(&mut self, secrets: &Secrets) -> Result<(), PublishError> {
-        if !secrets.is_empty() && *secrets != self.secrets {
+    fn write_secrets(&mut self, secrets: Secrets) -> Result<(), PublishError> {
+        if secrets != self.secrets || !self.has_secrets() {
             let path = self.directory.join(secrets::FILE_NAME);
-            file::replace(&path, &secrets.to_bytes(), 0o600).map_err(|error| PublishError::Io { path, error })?;
+            let failed = |error| PublishError::Io { path: path.clone(), error };
+            match secrets.is_empty() {
+                true => fs::remove_file(&path).or_else(|error| match error.kind() {
+                    io::ErrorKind::NotFound => Ok(()),
+                    _ => Err(failed(error)),
+                })?,
+                false => file::replace(&path, &secrets.to_bytes(), 0o600).map_err(failed)?,
+            }
+            self.secrets = secrets;
         }
-        self.secrets = secrets.clone();
         Ok(())
+    }
+
+    /// Takes secrets away that the standing generation does not name, once routers have had time to read it. A failure
+    /// leaves them for the next try.
+    pub fn forget_superseded(&mut self, now: Timestamp) {
+        if self.secrets == self.in_force {
+            self.superseded_since = None;
+            return;
+        }
+        let since = *self.superseded_since.get_or_insert(now);
+        if now.unix().saturating_sub(since.unix()) >= SUPERSEDED_FOR {
+            // Not at every tick when the disk is full.
+            self.superseded_since = Some(now);
+            if let Err(error) = self.write_secrets(self.in_force.clone()) {
+                tracing::warn!(%error, "superseded secrets were not taken away");
+            }
+        }
     }
 
     /// Somebody else may have put a later generation there: ours must be later still, or no router takes it.

@@ -172,7 +172,39 @@ fn secrets_go_beside_the_file_and_never_into_it() {
     assert_eq!(go(&secrets("hunter3")), Some(2));
     assert!(fs::read_to_string(&path).unwrap().contains("hunter3"));
     assert_eq!(go(&Secrets::default()), Some(3));
+    // A router may be about to read the generation before.
+    let at = |seconds| Timestamp::from_unix(1 + seconds);
+    publisher.forget_superseded(at(SUPERSEDED_FOR - 1));
+    assert!(path.exists());
+    publisher.forget_superseded(at(SUPERSEDED_FOR));
     assert!(!path.exists());
+}
+
+#[test]
+fn what_either_generation_names_stands_beside_the_file_while_it_is_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(postern_config::secrets::FILE_NAME);
+    let secrets = |name: &str| Secrets::from_bytes(format!("{{\"{name}\": \"s\"}}").as_bytes()).unwrap();
+    let stands = || Secrets::from_bytes(&fs::read(&path).unwrap()).unwrap().names().collect::<Vec<_>>().join(" ");
+    let mut publisher = Publisher::open(directory.path(), None).unwrap();
+    let content = || content("a.example.com", &["/a"]);
+    let mut go =
+        |secrets: &Secrets| publisher.publish(content(), Sources::default(), secrets, Timestamp::from_unix(1)).is_ok();
+    assert!(go(&secrets("a#1")));
+    // Between the two files: the second cannot be written.
+    let blocked = directory.path().join(format!(".{MERGED}.{}.tmp", std::process::id()));
+    fs::create_dir(&blocked).unwrap();
+    assert!(!go(&secrets("a#2")));
+    assert_eq!(stands(), "a#1 a#2");
+    fs::remove_dir(&blocked).unwrap();
+    assert!(go(&secrets("a#2")));
+    assert_eq!(stands(), "a#1 a#2");
+    assert!(go(&secrets("a#3")));
+    assert_eq!(stands(), "a#2 a#3");
+    // Somebody took them away.
+    fs::remove_file(&path).unwrap();
+    assert!(go(&secrets("a#3")));
+    assert_eq!(stands(), "a#3");
 }
 
 #[test]

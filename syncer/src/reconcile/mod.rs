@@ -6,6 +6,7 @@
 
 mod keys;
 pub mod pin;
+mod secrets;
 pub mod watch;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use postern_config::Boundary;
 use postern_config::merged::{Content, Sources};
+use postern_config::secrets::{SecretText, Wanted, names_in};
 use postern_config::value::{Name, Timestamp};
 
 use self::pin::Pin;
@@ -23,9 +25,11 @@ use crate::issuers::known::{Known, Seen};
 use crate::issuers::watch::Looked;
 use crate::pass::{self, Situation};
 use crate::publish::{PublishError, Published, Publisher};
+use crate::secrets::known::Known as KnownSecrets;
 use crate::settings::Settings;
 use crate::source::boundary::BoundaryReading;
 use crate::source::registrations::RegistrationsReading;
+use crate::source::secret::SecretSource;
 use crate::source::{Observed, SourceError};
 use crate::status::Status;
 use crate::translate::Rules;
@@ -48,6 +52,7 @@ pub struct Reconciler {
     registrations: Option<RegistrationsReading>,
     registrations_seen: Option<Timestamp>,
     known: Known,
+    secrets: KnownSecrets,
     /// What stands on the disk of when keys were seen.
     keys_remembered: Seen,
     due: Option<Timestamp>,
@@ -75,9 +80,12 @@ impl Reconciler {
         let keys_remembered = publisher.keys_seen();
         let known = Known::of_standing(standing, &keys_remembered, settings.issuers.keep.duration(), now());
         let pin = Pin::kept(&publisher);
+        let named = publisher.standing().map(|standing| names_in(standing.content.boundary.document()));
+        let secrets = KnownSecrets::of_standing(publisher.secrets(), &named.unwrap_or_default());
         Self {
             publisher,
             known,
+            secrets,
             keys_remembered,
             rules: rules(settings),
             shrink_grace: settings.shrink_grace.duration(),
@@ -98,8 +106,9 @@ impl Reconciler {
         match observed {
             Observed::Unchanged => Ok(()),
             Observed::Changed(reading) => {
+                self.secrets.follow(reading.taken.clone(), now());
                 self.boundary = Some(reading);
-                self.changed = true;
+                self.name_secrets();
                 Ok(())
             }
             Observed::Failed(error) => Err(error),
@@ -122,6 +131,33 @@ impl Reconciler {
         }
         self.registrations_seen = Some(now);
         Ok(())
+    }
+
+    /// A secret was looked at; `None` when it could not be read, which leaves what is known. Says whether it is another one.
+    pub fn take_secret(&mut self, wanted: &Wanted, secret: Option<SecretText>) -> bool {
+        let changed = self.secrets.take(wanted, secret);
+        if changed {
+            self.name_secrets();
+        }
+        changed
+    }
+
+    /// What the boundary refers to.
+    pub fn secrets_wanted(&self) -> &[Wanted] {
+        self.secrets.wanted()
+    }
+
+    fn name_secrets(&mut self) {
+        self.secrets.name(|| fastrand::u64(..));
+        if let Some(reading) = &mut self.boundary {
+            reading.boundary.name_secrets(|place| self.secrets.name_of(place));
+        }
+        self.changed = true;
+    }
+
+    /// Takes secrets away that no generation names any more.
+    pub fn forget_superseded(&mut self, now: Timestamp) {
+        self.publisher.forget_superseded(now);
     }
 
     /// An issuer was looked at. A failure leaves what is known of its keys.
@@ -155,6 +191,9 @@ impl Reconciler {
     /// Whether a pass could change anything.
     pub fn is_due(&self, now: Timestamp) -> bool {
         if self.again_at.is_some_and(|again_at| now < again_at) {
+            return false;
+        }
+        if self.secrets.is_waiting(now) {
             return false;
         }
         self.changed || self.due.is_some_and(|due| due <= now) || !self.publisher.is_intact()
@@ -191,8 +230,8 @@ impl Reconciler {
         let due = due.into_iter().chain(self.known.due(now)).min();
         let began = Instant::now();
         let secrets = match &self.boundary {
-            Some(reading) => reading.secrets.clone(),
-            None => self.publisher.secrets().clone(),
+            Some(_) => self.secrets.named().clone(),
+            None => self.publisher.in_force().clone(),
         };
         // A full disk is not asked again at every tick.
         self.again_at = Some(Timestamp::from_unix(now.unix() + 5));
@@ -270,6 +309,11 @@ fn is_worth_remembering(remembered: &Seen, seen: &Seen) -> bool {
 /// How issuers are asked.
 pub fn issuer_http(settings: &Settings) -> Http {
     Http { allow_loopback: settings.allow_loopback_destinations, time: settings.issuers.timeout.duration() }
+}
+
+/// How secrets are read.
+pub fn secret_source(settings: &Settings) -> SecretSource {
+    SecretSource::new(settings.operation_timeout.duration())
 }
 
 impl Reconciler {

@@ -15,11 +15,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::issuer_http;
 use super::keys::{Issuers, pace};
 use super::pin::{self, Order, Orders};
-use super::{Outcome, Reconciler, now};
+use super::secrets::{self, Followed};
+use super::{Outcome, Reconciler, now, secret_source};
 use crate::issuers::watch::{Early, Looked, Watchers};
 use crate::limits;
 use crate::programmed;
 use crate::publish::{PublishError, Published};
+use crate::secrets::watch::{self as secret_watch, Looked as LookedAtSecret};
 use crate::settings::Settings;
 use crate::source::boundary::{BoundaryReading, BoundarySource};
 use crate::source::registrations::{RegistrationsReading, RegistrationsSource};
@@ -39,6 +41,13 @@ enum Event {
     Boundary(Box<Observed<BoundaryReading>>),
     Registrations(Observed<RegistrationsReading>),
     Keys(Box<Looked>),
+    Secret(Box<LookedAtSecret>),
+}
+
+impl From<LookedAtSecret> for Event {
+    fn from(looked: LookedAtSecret) -> Self {
+        Self::Secret(Box::new(looked))
+    }
 }
 
 impl From<Looked> for Event {
@@ -96,6 +105,8 @@ pub async fn run(
     let interval = settings.interval.duration();
     let (sender, mut events) = mpsc::channel(8);
     let mut issuers = Issuers::new(Watchers::new(issuer_http(settings), pace(settings), early, sender.clone()));
+    let watchers = secret_watch::Watchers::new(secret_source(settings), secrets::pace(settings), sender.clone());
+    let mut secrets = Followed::new(watchers);
     let boundary = tokio::spawn(watch_boundary(stores.boundary, interval, sender.clone()));
     let registrations =
         tokio::spawn(watch_registrations(stores.registrations, interval, Arc::clone(&requests), sender));
@@ -119,6 +130,7 @@ pub async fn run(
             take(&mut reconciler, &mut issuers, event, &status);
         }
         issuers.follow(reconciler.boundary(), &status);
+        secrets.follow(&reconciler, &status);
         let released = requests.released.swap(false, Ordering::AcqRel);
         if released {
             reconciler.unpin();
@@ -139,6 +151,7 @@ pub async fn run(
             });
         }
         issuers.answer(reconciler.generation(), status.view().pass_error.is_none());
+        reconciler.forget_superseded(now());
         reconciler.beat(interval, now(), &status);
     }
     for task in [boundary, registrations, asking] {
@@ -205,6 +218,7 @@ fn take(reconciler: &mut Reconciler, issuers: &mut Issuers<Event>, event: Event,
     let (name, result) = match event {
         Event::Boundary(observed) => ("boundary", reconciler.take_boundary(*observed)),
         Event::Registrations(observed) => ("registrations", reconciler.take_registrations(observed, now)),
+        Event::Secret(looked) => return secrets::take(reconciler, *looked, now, status),
         Event::Keys(looked) => return issuers.take(reconciler, *looked, now, status),
     };
     note(name, &result, now, status);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use postern_config::document::BoundaryDocument;
 use postern_config::merged::{Digest, Source};
-use postern_config::secrets::Secrets;
+use postern_config::secrets::{Taken, came_from, names_in, place_of};
 use postern_config::value::Timestamp;
 use postern_config::{Boundary, file, limits, parse, schema};
 
@@ -21,10 +21,23 @@ use super::{FailureReason, Location, Observed, SourceError};
 pub struct BoundaryReading {
     /// What is allowed, without secrets.
     pub boundary: Boundary,
-    /// The secrets that stood in it.
-    pub secrets: Secrets,
+    /// The secrets that stood in it, and those that it refers to.
+    pub taken: Taken,
     /// Where it stood.
     pub source: Source,
+}
+
+impl BoundaryReading {
+    /// Calls secrets as `standing` calls those of the same places and references. Without the secrets themselves nobody can
+    /// tell whether they are others.
+    pub fn keep_names_of(&mut self, standing: &BoundaryDocument) {
+        let names = names_in(standing);
+        let taken = &self.taken;
+        self.boundary.name_secrets(|place| {
+            let reference = taken.wanted.iter().find(|one| one.place == place).map(|one| &one.reference);
+            names.iter().find(|name| place_of(name) == place && came_from(name, reference)).cloned()
+        });
+    }
 }
 
 /// Where the boundary is, and what was read there last.
@@ -80,12 +93,12 @@ impl BoundarySource {
             return Observed::Unchanged;
         }
         match read(&bytes) {
-            Ok((boundary, secrets)) => {
+            Ok((boundary, taken)) => {
                 self.last = Some(digest);
                 self.taken();
                 source.uri.clone_from(&self.uri);
                 source.read_at = Some(now);
-                Observed::Changed(BoundaryReading { boundary, secrets, source })
+                Observed::Changed(BoundaryReading { boundary, taken, source })
             }
             Err(message) => {
                 Observed::Failed(SourceError::new(FailureReason::Invalid, format!("{}: {message}", self.uri)))
@@ -117,7 +130,7 @@ fn read_file(path: &std::path::Path) -> Result<Fetched, SourceError> {
 }
 
 /// Bytes to a checked boundary, its secrets taken out.
-fn read(bytes: &[u8]) -> Result<(Boundary, Secrets), String> {
+fn read(bytes: &[u8]) -> Result<(Boundary, Taken), String> {
     let text = std::str::from_utf8(bytes).map_err(|error| format!("is not UTF-8 text: {error}"))?;
     let values = parse::values(text).map_err(|problem| problem.to_string())?;
     let [value] = values.as_slice() else {
@@ -125,7 +138,7 @@ fn read(bytes: &[u8]) -> Result<(Boundary, Secrets), String> {
     };
     let mut document: BoundaryDocument =
         parse::document(value, schema::boundary()).map_err(|problems| problems.to_string())?;
-    let secrets = Secrets::take_from(&mut document);
+    let taken = Taken::from(&mut document);
     let boundary = Boundary::check(document).map_err(|problems| problems.to_string())?;
-    Ok((boundary, secrets))
+    Ok((boundary, taken))
 }

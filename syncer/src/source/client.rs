@@ -45,6 +45,14 @@ impl Clients {
         aws_sdk_dynamodb::Client::new(&self.config())
     }
 
+    pub(super) fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
+        aws_sdk_secretsmanager::Client::new(&self.config())
+    }
+
+    pub(super) fn parameters(&self) -> aws_sdk_ssm::Client {
+        aws_sdk_ssm::Client::new(&self.config())
+    }
+
     fn config(&self) -> SdkConfig {
         self.config.clone().unwrap_or_else(|| SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build())
     }

@@ -11,6 +11,7 @@ mod directory;
 mod dynamodb;
 pub mod registrations;
 mod s3;
+pub mod secret;
 pub mod store;
 
 pub use client::Clients;

@@ -19,7 +19,8 @@ use crate::principal::Principal;
 
 /// A list of consumers with keys.
 pub(crate) struct KeyRealm {
-    pepper: Pepper,
+    /// None when it is not there: then nobody can be told from anybody.
+    pepper: Option<Pepper>,
     place: TokenPlace,
     by_id: HashMap<Box<str>, Entry>,
     challenge: HeaderValue,
@@ -36,16 +37,26 @@ struct Entry {
 }
 
 impl KeyRealm {
-    /// Parses the digests. A key whose digest is of no use is left out and [noted](Self::notes).
+    /// Parses the digests. A key whose digest is of no use is left out and [noted](Self::notes). Without its pepper, keys
+    /// of this realm get [`KeysMissing`](crate::reject::Reason::KeysMissing), which is not the caller's fault.
     ///
     /// # Errors
-    /// What makes all of it useless: without its pepper no key can be told from another.
+    /// What makes it useless or unsafe even with a pepper.
     pub(crate) fn compile(document: &ApiKeyRealm, secrets: &Secrets) -> Result<Self, String> {
         let name = &document.name;
-        let pepper = secrets.resolve(&document.pepper).ok_or("names a pepper that is not there")?;
-        let pepper = Pepper::parse(pepper).map_err(|why| format!("its pepper {why}"))?;
         let via: Arc<str> = format!("api_key:{name}").into();
         let (mut by_id, mut notes) = (HashMap::new(), Vec::new());
+        let pepper = match secrets.resolve(&document.pepper).map(Pepper::parse) {
+            Some(Ok(pepper)) => Some(pepper),
+            Some(Err(why)) => {
+                notes.push(format!("its pepper {why}, so its routes answer 503"));
+                None
+            }
+            None => {
+                notes.push("names a pepper that is not there, so its routes answer 503".to_owned());
+                None
+            }
+        };
         let revoked: HashSet<&String> = document.revoked.iter().collect();
         for consumer in &document.consumers {
             let known = principal(consumer, &via);
@@ -89,9 +100,10 @@ impl KeyRealm {
 
     /// Whose key it is. `id` is the one in it.
     fn verify(&self, key: &str, id: &str, now: i64) -> Result<Principal, Flaw> {
+        let pepper = self.pepper.as_ref().ok_or(Flaw::NoPepper)?;
         let entry = self.by_id.get(id);
         // In this order: an unknown id costs as much as a known one.
-        let same = entry.map_or(&Digest::NOBODY, |entry| &entry.digest).is(&self.pepper.digest(key));
+        let same = entry.map_or(&Digest::NOBODY, |entry| &entry.digest).is(&pepper.digest(key));
         let entry = entry.ok_or(Flaw::UnknownApiKey)?;
         if !same {
             return Err(Flaw::WrongApiKey);

@@ -52,6 +52,7 @@ pub(crate) enum Flaw {
     IssuerScopes,
     // Of the configuration.
     NoKeys,
+    NoPepper,
     KeyAwaited,
 }
 
@@ -96,7 +97,7 @@ impl Flaw {
             Self::IssuerScopes => Reason::ScopeMissing,
             Self::Expired => Reason::TokenExpired,
             Self::Revoked => Reason::TokenRevoked,
-            Self::NoKeys | Self::KeyAwaited => Reason::KeysMissing,
+            Self::NoKeys | Self::NoPepper | Self::KeyAwaited => Reason::KeysMissing,
         }
     }
 
@@ -142,6 +143,7 @@ impl Flaw {
             Self::IssuerScopes => "token: a scope that the issuer's rules ask for",
             Self::KeyAwaited => "token: unknown key id, and the keys are being fetched",
             Self::NoKeys => "token: the issuer has no keys",
+            Self::NoPepper => "key: the realm has no pepper",
         }
     }
 }
