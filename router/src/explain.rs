@@ -135,8 +135,8 @@ pub(crate) fn explain(snapshot: &Snapshot, asked: Asked, now: i64) -> Explanatio
 /// The order of `pipeline::run`, which a differential test holds it to.
 fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanation) -> Result<(), Rejection> {
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let arrival = Arrival { peer, tls: asked.tls };
-    let request = identify(Rc::new(asked.head), arrival, &Trust::default(), &snapshot.hosts, RequestId::new(0))?;
+    let arrival = Arrival { peer, tls: asked.tls, certificate: None };
+    let request = identify(Rc::new(asked.head), &arrival, &Trust::default(), &snapshot.hosts, RequestId::new(0))?;
     explanation.step("identify", identified(&request));
 
     let mut passed = Vec::new();
@@ -202,7 +202,14 @@ fn prove(
     now: i64,
     explanation: &mut Explanation,
 ) -> Result<Principal, Rejection> {
-    match authenticate(&route.ways, request.head.fields(), request.head.query(), now, &Default::default()) {
+    match authenticate(
+        &route.ways,
+        request.head.fields(),
+        request.head.query(),
+        Default::default(),
+        now,
+        &Default::default(),
+    ) {
         Ok(Outcome::Proved(principal)) => Ok(principal),
         Ok(Outcome::Ask(question)) => {
             explanation.step("authenticate", "the password is taken to be right: explain does not check it".to_owned());

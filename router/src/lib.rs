@@ -11,6 +11,7 @@ mod audit;
 mod body;
 mod buffer;
 pub mod cli;
+mod client_certificate;
 mod connection;
 mod digits;
 mod drain;

@@ -46,6 +46,9 @@ pub(crate) enum Reason {
     TokenExpired,
     TokenRevoked,
     KeyExpired,
+    CertificateMissing,
+    CertificateNotKnown,
+    CertificateExpired,
     ScopeMissing,
     Sigv4ScopeMismatch,
     Sigv4HeaderMismatch,
@@ -145,6 +148,9 @@ rows! {
     TokenExpired "token_expired" 401 Client "the token has expired";
     TokenRevoked "token_revoked" 401 Client "the token was revoked";
     KeyExpired "key_expired" 401 Client "the key has expired";
+    CertificateMissing "certificate_missing" 401 Client "a client certificate is required";
+    CertificateNotKnown "certificate_not_known" 401 Client "the client certificate is not one that is known here";
+    CertificateExpired "certificate_expired" 401 Client "the client certificate is not valid any more, or not yet";
     ScopeMissing "scope_missing" 403 Client "the caller lacks a required scope";
     Sigv4ScopeMismatch "sigv4_scope_mismatch" 403 Client "the signature is made for another region or service";
     Sigv4HeaderMismatch "sigv4_header_mismatch" 403 Client "a signed header does not reach the destination as it was sent";

@@ -12,6 +12,7 @@ mod identity;
 mod keys;
 mod layers;
 mod matching;
+mod mtls;
 mod revoked;
 mod rights;
 mod rules;

@@ -8,6 +8,7 @@ mod boundary;
 mod identity;
 pub(crate) mod mapping;
 mod maps;
+mod mtls;
 mod policies;
 mod registration;
 mod revoked;
@@ -21,6 +22,7 @@ pub use boundary::{
 pub use identity::{
     Algorithm, BasicRealm, BasicUser, ClaimRule, Identity, Jwk, Jwks, JwtIssuer, LockoutPolicy, TokenPlace,
 };
+pub use mtls::{CertificateSource, MtlsClient, MtlsRealm};
 pub use policies::{AnyOf, Authenticator, BodyPolicy, PathHandling, PolicySet, RouteTimeouts};
 pub use registration::{ApiVersion, Registration, RegistrationKind, Rewrite, RouteId, RouteMatch, Target};
 pub use revoked::{RevokedDigests, RevokedText, RevokedTokens};

@@ -139,7 +139,7 @@ fn open(core: &Rc<Core>, door: &Rc<Door>, tls: Option<&Arc<Tls>>, stream: TcpStr
     let Some(admitted) = admit(core, door, peer) else { return core.shared.spread.gone(core.index) };
     core.metrics.connections.add(1);
     core.shared.drain.opened();
-    let arrival = Arrival { peer, tls: tls.is_some() };
+    let mut arrival = Arrival { peer, tls: tls.is_some(), certificate: None };
     let guard = Open(Rc::clone(core), admitted);
     let core = Rc::clone(core);
     match tls {
@@ -155,6 +155,7 @@ fn open(core: &Rc<Core>, door: &Rc<Door>, tls: Option<&Arc<Tls>>, stream: TcpStr
                 let secured = Box::pin(handshake::secure(&core, &door, &tls, stream, peer)).await;
                 drop((door, tls));
                 if let Some(stream) = secured {
+                    arrival.certificate = stream.client_certificate().map(Rc::new);
                     connection::serve(core, stream, arrival).await;
                 }
             })

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 
+use crate::client_certificate::ClientCertificate;
 use crate::connection::Transport;
 
 /// What client and listener agreed to speak inside TLS (ALPN).
@@ -90,6 +91,16 @@ impl Stream {
         match self {
             Self::Plain(_) => None,
             Self::Tls(secured) => secured.stream.get_ref().1.alpn_protocol().and_then(Protocol::named),
+        }
+    }
+
+    /// The certificate that the client showed and the handshake, or the one that it resumes, verified.
+    pub(super) fn client_certificate(&self) -> Option<ClientCertificate> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(secured) => {
+                secured.stream.get_ref().1.peer_certificates()?.first().and_then(|leaf| ClientCertificate::read(leaf))
+            }
         }
     }
 }

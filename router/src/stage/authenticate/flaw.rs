@@ -24,6 +24,10 @@ pub(crate) enum Flaw {
     WrongApiKey,
     RevokedApiKey,
     ExpiredApiKey,
+    // Of a client's certificate.
+    MissingCertificate,
+    UnknownCertificate,
+    ExpiredCertificate,
     // Of a token's form.
     TokenTooLong,
     TokenParts,
@@ -74,6 +78,9 @@ impl Flaw {
             | Self::WrongApiKey
             | Self::RevokedApiKey => Reason::CredentialsInvalid,
             Self::ExpiredApiKey => Reason::KeyExpired,
+            Self::MissingCertificate => Reason::CertificateMissing,
+            Self::UnknownCertificate => Reason::CertificateNotKnown,
+            Self::ExpiredCertificate => Reason::CertificateExpired,
             Self::TokenTooLong
             | Self::TokenParts
             | Self::TokenEncoding
@@ -118,6 +125,9 @@ impl Flaw {
             Self::WrongApiKey => "key: wrong secret",
             Self::RevokedApiKey => "key: revoked",
             Self::ExpiredApiKey => "key: expired",
+            Self::MissingCertificate => "certificate: none was shown",
+            Self::UnknownCertificate => "certificate: it is nobody's in the realms of this route",
+            Self::ExpiredCertificate => "certificate: it is not valid now",
             Self::TokenTooLong => "token: too long",
             Self::TokenParts => "token: not three parts",
             Self::TokenEncoding => "token: not base64url",
