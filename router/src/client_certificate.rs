@@ -62,7 +62,7 @@ impl ClientCertificate {
         })
     }
 
-    /// Reads one as a load balancer relays it: PEM, escaped as in URLs, and nothing else (`aws.md` §1). A plus stands
+    /// Reads one as a load balancer relays it: PEM, escaped as in URLs, and nothing else. A plus stands
     /// for itself, as base64 needs it.
     pub(crate) fn relayed(value: &[u8]) -> Option<Self> {
         let text = unescaped(value)?;

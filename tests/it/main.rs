@@ -7,6 +7,7 @@ mod api_keys;
 mod audit;
 mod authorization;
 mod certificates;
+mod client_certificates;
 mod crowds;
 mod downgrades;
 mod draining;

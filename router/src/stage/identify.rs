@@ -161,8 +161,9 @@ pub(crate) fn identify(
     Ok(Request { id, client, vouched, scheme, host, path, head })
 }
 
-/// The certificate of the client that the load balancer in front says to have verified (`aws.md` §1), as it relays it. From
-/// a peer that is no trusted proxy it is a client's own words, and two of them are nobody's.
+/// The certificate of the client that the load balancer in front says to have verified, as it relays it (AWS,
+/// "Mutual authentication with TLS in Application Load Balancer"). From a peer that is no trusted proxy it is a client's
+/// own words, and two of them are nobody's.
 pub(crate) fn relayed_certificate<'r>(request: &'r Request, arrival: &Arrival, trust: &Trust) -> Option<&'r [u8]> {
     if trust.hops == 0 || !trust.vouches_for(arrival.peer) {
         return None;
