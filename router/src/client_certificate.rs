@@ -27,6 +27,8 @@ pub(crate) struct ClientCertificate {
     pub(crate) fingerprint: Fingerprint,
     /// Unix seconds.
     valid: (i64, i64),
+    /// Asks whoever verified it whether it would do so again then, where that can be asked.
+    standing: Option<Box<dyn Fn(i64) -> bool>>,
 }
 
 impl ClientCertificate {
@@ -59,6 +61,7 @@ impl ClientCertificate {
             has_one_uri: names().filter(is_uri).count() == 1,
             fingerprint: Fingerprint::of_digest(Sha256::digest(der).into()),
             valid: (validity.not_before.timestamp(), validity.not_after.timestamp()),
+            standing: None,
         })
     }
 
@@ -71,9 +74,15 @@ impl ClientCertificate {
         if none.is_some() { None } else { Self::read(&first) }
     }
 
-    /// Whether it is valid then, in Unix seconds: a connection may outlive its certificate.
+    /// The same, for as long as whoever verified it says so.
+    #[must_use]
+    pub(crate) fn standing(self, standing: impl Fn(i64) -> bool + 'static) -> Self {
+        Self { standing: Some(Box::new(standing)), ..self }
+    }
+
+    /// Whether it is valid then, in Unix seconds: a connection may outlive its certificate, or what was thought of it.
     pub(crate) fn is_valid_at(&self, now: i64) -> bool {
-        (self.valid.0..=self.valid.1).contains(&now)
+        (self.valid.0..=self.valid.1).contains(&now) && self.standing.as_ref().is_none_or(|standing| standing(now))
     }
 }
 

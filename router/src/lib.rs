@@ -275,6 +275,8 @@ fn tls_setup(tls: settings::ListenerTls) -> TlsSetup {
         |pair: settings::CertificateFiles| CertificateFiles { certificate: pair.certificate_file, key: pair.key_file };
     let clients = |clients: settings::ClientAuthentication| Clients {
         authorities: clients.ca_file,
+        revoked: clients.crl_file,
+        refuses_overdue: clients.crl_overdue == settings::Overdue::Refuse,
         optional: clients.mode == settings::ClientMode::Optional,
     };
     TlsSetup {

@@ -4,6 +4,7 @@
 //! A connection is handed on as a [`Stream`], which is the same to whoever reads it. Assumes that bounds are shared
 //! out: each core counts for itself. Must never know HTTP or routes.
 
+mod authorities;
 mod bounds;
 mod certificate;
 mod files;
@@ -20,11 +21,12 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpStream;
 
+pub(crate) use authorities::Clients;
 pub(crate) use bounds::{Bounds, Door};
 pub(crate) use certificate::{CertificateFiles, SetupError};
 pub(crate) use spread::{Incoming, Spread};
 pub(crate) use stream::{Protocol, Stream};
-pub(crate) use tls::{Clients, Keeper, Tls, TlsSetup, look_after};
+pub(crate) use tls::{Keeper, Tls, TlsSetup, look_after};
 
 use bounds::Admitted;
 use spread::Handed;
@@ -152,10 +154,11 @@ fn open(core: &Rc<Core>, door: &Rc<Door>, tls: Option<&Arc<Tls>>, stream: TcpStr
             tokio::task::spawn_local(async move {
                 let _guard = guard;
                 // In a box of its own, which goes with the handshake: the connection lives far longer.
+                let turn = tls.turn();
                 let secured = Box::pin(handshake::secure(&core, &door, &tls, stream, peer)).await;
+                arrival.certificate = secured.as_ref().and_then(|stream| stream.client_certificate(&tls, turn));
                 drop((door, tls));
                 if let Some(stream) = secured {
-                    arrival.certificate = stream.client_certificate().map(Rc::new);
                     connection::serve(core, stream, arrival).await;
                 }
             })

@@ -5,6 +5,8 @@
 use std::future::Future as _;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 
+use super::authorities::Standing;
+use super::tls::Tls;
 use crate::client_certificate::ClientCertificate;
 use crate::connection::Transport;
 
@@ -94,14 +98,14 @@ impl Stream {
         }
     }
 
-    /// The certificate that the client showed and the handshake, or the one that it resumes, verified.
-    pub(super) fn client_certificate(&self) -> Option<ClientCertificate> {
-        match self {
-            Self::Plain(_) => None,
-            Self::Tls(secured) => {
-                secured.stream.get_ref().1.peer_certificates()?.first().and_then(|leaf| ClientCertificate::read(leaf))
-            }
-        }
+    /// The certificate that the client showed, and that was verified in the handshake or in the session that it resumes:
+    /// by what was asked in that turn.
+    pub(super) fn client_certificate(&self, tls: &Arc<Tls>, turn: u64) -> Option<Rc<ClientCertificate>> {
+        let Self::Tls(secured) = self else { return None };
+        let chain = secured.stream.get_ref().1.peer_certificates()?;
+        let standing = Standing::new(tls, turn, chain);
+        let read = ClientCertificate::read(chain.first()?)?;
+        Some(Rc::new(read.standing(move |now| standing.holds(now))))
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) enum Flaw {
     // Of a client's certificate.
     MissingCertificate,
     UnknownCertificate,
-    ExpiredCertificate,
+    InvalidCertificate,
     // Of a token's form.
     TokenTooLong,
     TokenParts,
@@ -80,7 +80,7 @@ impl Flaw {
             Self::ExpiredApiKey => Reason::KeyExpired,
             Self::MissingCertificate => Reason::CertificateMissing,
             Self::UnknownCertificate => Reason::CertificateNotKnown,
-            Self::ExpiredCertificate => Reason::CertificateExpired,
+            Self::InvalidCertificate => Reason::CertificateNotValid,
             Self::TokenTooLong
             | Self::TokenParts
             | Self::TokenEncoding
@@ -127,7 +127,7 @@ impl Flaw {
             Self::ExpiredApiKey => "key: expired",
             Self::MissingCertificate => "certificate: none was shown",
             Self::UnknownCertificate => "certificate: it is nobody's in the realms of this route",
-            Self::ExpiredCertificate => "certificate: it is not valid now",
+            Self::InvalidCertificate => "certificate: it is not valid now",
             Self::TokenTooLong => "token: too long",
             Self::TokenParts => "token: not three parts",
             Self::TokenEncoding => "token: not base64url",

@@ -170,7 +170,7 @@ pub(super) fn prove(
         };
         let Some(certificate) = certificate else { continue };
         if !certificate.is_valid_at(now) {
-            flaw = Some(Flaw::ExpiredCertificate);
+            flaw = Some(Flaw::InvalidCertificate);
             continue;
         }
         if let Some(principal) = recall(realm, certificate, memory) {
