@@ -17,6 +17,7 @@ use postern_config::{Boundary, file, limits, parse, schema};
 use serde_json::json;
 
 use crate::Router;
+use crate::client_certificate::ClientCertificate;
 use crate::explain::{self, Asked};
 use crate::freshness::unix_now;
 use crate::scrub;
@@ -111,6 +112,9 @@ struct Explain {
     /// A header of the request, as 'name: value'; may be given several times
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<String>,
+    /// The certificate that the client shows (PEM); taken to be verified
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     /// How the explanation is written
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -378,10 +382,17 @@ fn run_explain(asked: &Explain) -> ExitCode {
         eprintln!("{error}");
         ExitCode::from(WRONG_USAGE)
     };
-    let question = match Asked::parse(&asked.request, &asked.headers) {
+    let mut question = match Asked::parse(&asked.request, &asked.headers) {
         Ok(question) => question,
         Err(error) => return usage(&error),
     };
+    if let Some(file) = &asked.certificate {
+        match read(file).map(|pem| ClientCertificate::first_of(&pem)) {
+            Ok(Some(certificate)) => question.show(certificate),
+            Ok(None) => return usage(&format!("{} holds no certificate; write it as PEM", file.display())),
+            Err(error) => return usage(&error),
+        }
+    }
     let bytes = match read(&asked.file) {
         Ok(bytes) => bytes,
         Err(error) => return usage(&error),

@@ -69,9 +69,13 @@ impl ClientCertificate {
     /// for itself, as base64 needs it.
     pub(crate) fn relayed(value: &[u8]) -> Option<Self> {
         let text = unescaped(value)?;
-        let mut found = CertificateDer::pem_slice_iter(&text);
-        let (first, none) = (found.next()?.ok()?, found.next());
-        if none.is_some() { None } else { Self::read(&first) }
+        let several = CertificateDer::pem_slice_iter(&text).nth(1).is_some();
+        if several { None } else { Self::first_of(&text) }
+    }
+
+    /// Reads the first one in a PEM file: behind it stand those between it and its authority.
+    pub(crate) fn first_of(pem: &[u8]) -> Option<Self> {
+        Self::read(&CertificateDer::pem_slice_iter(pem).next()?.ok()?)
     }
 
     /// The same, for as long as whoever verified it says so.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use postern_config::document::Mode;
 use serde::Serialize;
 
+use crate::client_certificate::ClientCertificate;
 use crate::http1::{Framing, RequestHead};
 use crate::pipeline::{check_signature, choose, circumstances, outbound};
 use crate::principal::Principal;
@@ -16,7 +17,7 @@ use crate::reject::Rejection;
 use crate::rights::Verdict;
 use crate::snapshot::table::Passed;
 use crate::snapshot::{RoutePlan, Snapshot};
-use crate::stage::authenticate::{Outcome, SKEW, authenticate};
+use crate::stage::authenticate::{Certificates, Outcome, SKEW, Way, authenticate};
 use crate::stage::authorize::authorize;
 use crate::stage::find::find;
 use crate::stage::identify::{Arrival, Request, RequestId, RequestPath, Trust, identify};
@@ -26,6 +27,7 @@ use crate::stage::upgrade::upgrade;
 pub(crate) struct Asked {
     head: RequestHead,
     tls: bool,
+    certificate: Option<Rc<ClientCertificate>>,
 }
 
 /// Why a question is none.
@@ -108,7 +110,12 @@ impl Asked {
             (crate::http1::Flaw::Field, [header, ..]) => AskError::Header(header.clone()),
             _ => bad(),
         })?;
-        Ok(Self { head, tls })
+        Ok(Self { head, tls, certificate: None })
+    }
+
+    /// The same by a client that shows this, wherever the route's realms take certificates from.
+    pub(crate) fn show(&mut self, certificate: ClientCertificate) {
+        self.certificate = Some(Rc::new(certificate));
     }
 }
 
@@ -135,7 +142,7 @@ pub(crate) fn explain(snapshot: &Snapshot, asked: Asked, now: i64) -> Explanatio
 /// The order of `pipeline::run`, which a differential test holds it to.
 fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanation) -> Result<(), Rejection> {
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let arrival = Arrival { peer, tls: asked.tls, certificate: None };
+    let arrival = Arrival { peer, tls: asked.tls, certificate: asked.certificate };
     let request = identify(Rc::new(asked.head), &arrival, &Trust::default(), &snapshot.hosts, RequestId::new(0))?;
     explanation.step("identify", identified(&request));
 
@@ -150,7 +157,7 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     explanation.route = Some(route.id.to_string());
     explanation.step("match", format!("{} answers, of {}", route.id, route.owner));
 
-    let principal = prove(&route, &request, now, explanation)?;
+    let principal = prove(&route, &request, &arrival, now, explanation)?;
     explanation.step("authenticate", format!("{} by {}", principal.name(), principal.via()));
     let count = route.rights.count();
     let decided = authorize(route, principal, &circumstances(&request, now), true);
@@ -199,17 +206,21 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
 fn prove(
     route: &RoutePlan,
     request: &Request,
+    arrival: &Arrival,
     now: i64,
     explanation: &mut Explanation,
 ) -> Result<Principal, Rejection> {
-    match authenticate(
-        &route.ways,
-        request.head.fields(),
-        request.head.query(),
-        Default::default(),
-        now,
-        &Default::default(),
-    ) {
+    let shown = arrival.certificate.as_deref();
+    if route.ways.iter().any(|way| matches!(way, Way::Mtls(_))) {
+        let verdict = match shown {
+            Some(_) => "the certificate is taken to be verified: explain does not verify it",
+            None => "no certificate is shown; --certificate FILE shows one",
+        };
+        explanation.step("authenticate", verdict.to_owned());
+    }
+    let shown = Certificates { connection: shown, relayed: shown };
+    let (fields, query) = (request.head.fields(), request.head.query());
+    match authenticate(&route.ways, fields, query, shown, now, &Default::default()) {
         Ok(Outcome::Proved(principal)) => Ok(principal),
         Ok(Outcome::Ask(question)) => {
             explanation.step("authenticate", "the password is taken to be right: explain does not check it".to_owned());

@@ -417,9 +417,33 @@ fn a_load_balancer_is_believed_where_it_is_a_trusted_proxy_and_nobody_else_is() 
 }
 
 #[test]
-fn explain_says_that_it_was_shown_no_certificate() {
+fn explain_takes_a_certificate_to_be_verified_and_says_so() {
     let scene = Scene::new();
-    let merged = scene.site.merged();
-    let output = run("postern-router", &["explain", merged.to_str().unwrap(), "GET https://api.example.com/orders"]);
-    assert!(output.out.contains("certificate_missing"), "{}{}", output.out, output.err);
+    let explained = |path: &str, certificate: Option<&Certificate>| {
+        let (merged, url) = (scene.site.merged(), format!("GET https://api.example.com{path}"));
+        let mut arguments = vec!["explain", merged.to_str().unwrap(), &url];
+        let file = scene.site.path().join("shown.pem");
+        if let Some(certificate) = certificate {
+            std::fs::write(&file, format!("{}{}", certificate.pem(), scene.clients.certify(BILLING).pem())).unwrap();
+            arguments.extend(["--certificate", file.to_str().unwrap()]);
+        }
+        run("postern-router", &arguments)
+    };
+    let (acme, nobody) = (scene.clients.certify(ACME), scene.clients.certify(&[]));
+    for (path, certificate, code, words) in [
+        ("/orders", None, 1, ["no certificate is shown", "certificate_missing"]),
+        ("/orders", Some(&acme), 0, ["taken to be verified", "acme by mtls:partners"]),
+        ("/relayed", Some(&acme), 0, ["taken to be verified", "far by mtls:relayed"]),
+        ("/orders", Some(&nobody), 1, ["taken to be verified", "certificate_not_known"]),
+        ("/open", None, 0, ["no certificate is shown", "anonymous by none"]),
+    ] {
+        let output = explained(path, certificate);
+        assert_eq!(output.code, code, "{path}: {}{}", output.out, output.err);
+        assert!(words.iter().all(|word| output.out.contains(word)), "{path}: {}", output.out);
+    }
+    assert!(!explained("/free", Some(&acme)).out.contains("certificate"));
+    let wrong = scene.site.merged();
+    let text = wrong.to_str().unwrap();
+    let output = run("postern-router", &["explain", text, "GET https://api.example.com/", "--certificate", text]);
+    assert!(output.code == 2 && output.err.contains("holds no certificate"), "{}", output.err);
 }
