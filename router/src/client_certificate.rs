@@ -84,9 +84,14 @@ impl ClientCertificate {
         Self { standing: Some(Box::new(standing)), ..self }
     }
 
-    /// Whether it is valid then, in Unix seconds: a connection may outlive its certificate, or what was thought of it.
+    /// Whether it is valid then, in Unix seconds: a connection may outlive its certificate.
     pub(crate) fn is_valid_at(&self, now: i64) -> bool {
-        (self.valid.0..=self.valid.1).contains(&now) && self.standing.as_ref().is_none_or(|standing| standing(now))
+        (self.valid.0..=self.valid.1).contains(&now)
+    }
+
+    /// Whether it would be verified again: a connection may also outlive what was thought of its certificate.
+    pub(crate) fn stands_at(&self, now: i64) -> bool {
+        self.standing.as_ref().is_none_or(|standing| standing(now))
     }
 }
 

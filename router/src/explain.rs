@@ -17,7 +17,7 @@ use crate::reject::Rejection;
 use crate::rights::Verdict;
 use crate::snapshot::table::Passed;
 use crate::snapshot::{RoutePlan, Snapshot};
-use crate::stage::authenticate::{Certificates, Outcome, SKEW, Way, authenticate};
+use crate::stage::authenticate::{Certificates, Outcome, Relayed, SKEW, Way, authenticate};
 use crate::stage::authorize::authorize;
 use crate::stage::find::find;
 use crate::stage::identify::{Arrival, Request, RequestId, RequestPath, Trust, identify};
@@ -218,7 +218,7 @@ fn prove(
         };
         explanation.step("authenticate", verdict.to_owned());
     }
-    let shown = Certificates { connection: shown, relayed: shown };
+    let shown = Certificates { connection: shown, stands: true, relayed: shown.map(Relayed::Read) };
     let (fields, query) = (request.head.fields(), request.head.query());
     match authenticate(&route.ways, fields, query, shown, now, &Default::default()) {
         Ok(Outcome::Proved(principal)) => Ok(principal),

@@ -13,7 +13,6 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::body::{ClientBody, Metered};
-use crate::client_certificate::ClientCertificate;
 use crate::http1::{Framing, Outbound, RequestHead};
 use crate::observe::Exchange;
 use crate::principal::Principal;
@@ -21,7 +20,7 @@ use crate::reject::{self, Local, Reason, Rejection};
 use crate::rights::{Circumstances, Verdict};
 use crate::services::Core;
 use crate::snapshot::{RoutePlan, Snapshot, Target};
-use crate::stage::authenticate::{Certificates, Outcome, Signed, Way, authenticate};
+use crate::stage::authenticate::{Certificates, Outcome, Relayed, Signed, Way, authenticate};
 use crate::stage::authorize::{Decided, Permit, authorize};
 use crate::stage::find::find;
 use crate::stage::identify::{self, Arrival, identify};
@@ -135,11 +134,11 @@ async fn prove(
     exchange: &mut Exchange,
 ) -> Result<Principal, Rejection> {
     let (fields, query) = (request.head.fields(), request.head.query());
-    // Read only where it is asked for: that costs as much as everything else about a request.
     let asked = route.ways.iter().any(Way::asks_relayed);
     let relayed = asked.then(|| identify::relayed_certificate(request, arrival, &core.shared.trust)).flatten();
-    let relayed = relayed.and_then(ClientCertificate::relayed);
-    let shown = Certificates { connection: arrival.certificate.as_deref(), relayed: relayed.as_ref() };
+    let connection = arrival.certificate.as_deref();
+    let stands = connection.is_some_and(|certificate| certificate.stands_at(now));
+    let shown = Certificates { connection, stands, relayed: relayed.map(Relayed::Written) };
     let proved = match authenticate(&route.ways, fields, query, shown, now, &core.tokens) {
         Ok(Outcome::Proved(principal)) => Ok(principal),
         // Boxed, so that no other request has the size of one that waits for this.

@@ -34,7 +34,7 @@ pub(crate) use self::basic::{PasswordQuestion, Realm};
 pub(crate) use self::flaw::Flaw;
 pub(crate) use self::jwt::Issuer;
 use self::mtls::KnownCertificates;
-pub(crate) use self::mtls::{CertificateRealm, Certificates};
+pub(crate) use self::mtls::{CertificateRealm, Certificates, Relayed};
 use self::presented::{Places, Presented};
 pub(crate) use self::signed::{SKEW, Signed};
 use self::token::Token;

@@ -5,6 +5,7 @@
 //! verify a certificate itself, nor know where TLS ended.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -22,8 +23,19 @@ use crate::principal::Principal;
 pub(crate) struct Certificates<'r> {
     /// That of its connection.
     pub(crate) connection: Option<&'r ClientCertificate>,
+    /// Whether whoever verified that one would do so again.
+    pub(crate) stands: bool,
     /// The one that a load balancer in front verified, when it is believed.
-    pub(crate) relayed: Option<&'r ClientCertificate>,
+    pub(crate) relayed: Option<Relayed<'r>>,
+}
+
+/// A certificate that came in a header.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Relayed<'r> {
+    /// As it is written there.
+    Written(&'r [u8]),
+    /// As it was read.
+    Read(&'r ClientCertificate),
 }
 
 /// A list of clients with certificates.
@@ -43,21 +55,35 @@ struct Client {
     roles: Vec<String>,
 }
 
-/// Who was found by which realm, on one core.
-pub(super) struct KnownCertificates(Cache<Fingerprint, (Arc<CertificateRealm>, Principal)>);
+/// Certificates of one core: who was found by which realm, and what those say that come with every request anew.
+pub(super) struct KnownCertificates {
+    found: Cache<Fingerprint, (Arc<CertificateRealm>, Principal)>,
+    /// By the value of the header: to read one costs as much as everything else about a request.
+    relayed: Cache<Box<[u8]>, Rc<ClientCertificate>>,
+}
+
+/// How many of each are remembered. A certificate's names are bounded, and so is a header: each takes some kilobytes.
+const REMEMBERED: usize = 1_024;
 
 impl Default for KnownCertificates {
     fn default() -> Self {
-        Self(Cache::new(REMEMBERED))
+        Self { found: Cache::new(REMEMBERED), relayed: Cache::new(REMEMBERED) }
     }
 }
 
-/// Certificates remembered on one core. Their names are bounded, so each takes some kilobytes at most.
-const REMEMBERED: usize = 1_024;
-
 impl KnownCertificates {
+    /// Forgets who was found: realms may have changed, and what a certificate says has not.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.found.clear();
+    }
+
+    fn read(&mut self, written: &[u8]) -> Option<Rc<ClientCertificate>> {
+        if let Some(known) = self.relayed.get(written) {
+            return Some(Rc::clone(known));
+        }
+        let read = Rc::new(ClientCertificate::relayed(written)?);
+        self.relayed.insert(written.into(), Rc::clone(&read));
+        Some(read)
     }
 }
 
@@ -164,12 +190,18 @@ pub(super) fn prove(
     let mut flaw = None;
     for way in ways {
         let Way::Mtls(realm) = way else { continue };
-        let certificate = match realm.from {
-            CertificateSource::Connection => shown.connection,
-            CertificateSource::Alb => shown.relayed,
+        let read;
+        let (certificate, stands) = match (realm.from, shown.relayed) {
+            (CertificateSource::Connection, _) => (shown.connection, shown.stands),
+            (CertificateSource::Alb, Some(Relayed::Written(written))) => {
+                read = memory.certificates.borrow_mut().read(written);
+                (read.as_deref(), true)
+            }
+            (CertificateSource::Alb, Some(Relayed::Read(certificate))) => (Some(certificate), true),
+            (CertificateSource::Alb, None) => (None, true),
         };
         let Some(certificate) = certificate else { continue };
-        if !certificate.is_valid_at(now) {
+        if !stands || !certificate.is_valid_at(now) {
             flaw = Some(Flaw::InvalidCertificate);
             continue;
         }
@@ -184,12 +216,12 @@ pub(super) fn prove(
 /// Who it was the last time, or is now. Whether it is still valid was asked before.
 fn recall(realm: &Arc<CertificateRealm>, certificate: &ClientCertificate, memory: &Memory) -> Option<Principal> {
     let mut known = memory.certificates.borrow_mut();
-    if let Some((by, principal)) = known.0.get(&certificate.fingerprint)
+    if let Some((by, principal)) = known.found.get(&certificate.fingerprint)
         && Arc::ptr_eq(by, realm)
     {
         return Some(principal.clone());
     }
     let principal = realm.principal(realm.find(certificate)?, certificate);
-    known.0.insert(certificate.fingerprint, (Arc::clone(realm), principal.clone()));
+    known.found.insert(certificate.fingerprint, (Arc::clone(realm), principal.clone()));
     Some(principal)
 }
