@@ -5,6 +5,7 @@
 //! read in two ways (with a NUL, not ASCII, a wildcard) are left out, so they are nobody's. Must never know whose it is.
 
 use std::fmt;
+use std::sync::Arc;
 
 use postern_config::value::{CertificateUri, Fingerprint, HostName};
 use rustls::pki_types::CertificateDer;
@@ -27,6 +28,8 @@ pub(crate) struct ClientCertificate {
     pub(crate) fingerprint: Fingerprint,
     /// Unix seconds.
     valid: (i64, i64),
+    /// How a boundary calls the authorities under which it was verified.
+    pub(crate) authorities: Option<Arc<str>>,
     /// Asks whoever verified it whether it would do so again then, where that can be asked.
     standing: Option<Box<dyn Fn(i64) -> bool>>,
 }
@@ -61,6 +64,7 @@ impl ClientCertificate {
             has_one_uri: names().filter(is_uri).count() == 1,
             fingerprint: Fingerprint::of_digest(Sha256::digest(der).into()),
             valid: (validity.not_before.timestamp(), validity.not_after.timestamp()),
+            authorities: None,
             standing: None,
         })
     }
@@ -78,10 +82,10 @@ impl ClientCertificate {
         Self::read(&CertificateDer::pem_slice_iter(pem).next()?.ok()?)
     }
 
-    /// The same, for as long as whoever verified it says so.
+    /// The same, under these authorities and for as long as whoever verified it says so.
     #[must_use]
-    pub(crate) fn standing(self, standing: impl Fn(i64) -> bool + 'static) -> Self {
-        Self { standing: Some(Box::new(standing)), ..self }
+    pub(crate) fn verified(self, authorities: Option<Arc<str>>, standing: impl Fn(i64) -> bool + 'static) -> Self {
+        Self { authorities, standing: Some(Box::new(standing)), ..self }
     }
 
     /// Whether it is valid then, in Unix seconds: a connection may outlive its certificate.

@@ -213,7 +213,7 @@ fn prove(
     let shown = arrival.certificate.as_deref();
     if route.ways.iter().any(|way| matches!(way, Way::Mtls(_))) {
         let verdict = match shown {
-            Some(_) => "the certificate is taken to be verified: explain does not verify it",
+            Some(_) => "the certificate is taken to be verified, under authorities without a name",
             None => "no certificate is shown; --certificate FILE shows one",
         };
         explanation.step("authenticate", verdict.to_owned());

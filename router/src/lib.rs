@@ -274,6 +274,7 @@ fn tls_setup(tls: settings::ListenerTls) -> TlsSetup {
     let files =
         |pair: settings::CertificateFiles| CertificateFiles { certificate: pair.certificate_file, key: pair.key_file };
     let clients = |clients: settings::ClientAuthentication| Clients {
+        name: clients.name.map(|name| name.as_str().into()),
         authorities: clients.ca_file,
         revoked: clients.crl_file,
         refuses_overdue: clients.crl_overdue == settings::Overdue::Refuse,

@@ -54,6 +54,7 @@ impl Scene {
             ("/either", "{authentication: {any_of: ['mtls:partners', 'jwt:corp']}, identity_headers: {x-user: sub}}"),
             ("/open", "{authentication: {any_of: ['mtls:partners', none]}, identity_headers: {x-user: sub}}"),
             ("/relayed", "{authentication: {any_of: ['mtls:relayed']}, identity_headers: {x-user: sub}}"),
+            ("/strict", "{authentication: {any_of: ['mtls:strict']}, identity_headers: {x-user: sub}}"),
             ("/tried", "{authentication: {any_of: ['mtls:partners'], mode: shadow}}"),
             ("/free", "{}"),
         ]
@@ -65,14 +66,13 @@ impl Scene {
         let files = format!("{{certificate_file = {certificate:?}, key_file = {key:?}}}");
         let authorities = clients.write(place, "clients.pem");
         let lists = lists(place, &clients);
-        let demand = |mode| {
-            listener(
-                &files,
-                &format!(", client_authentication = {{ca_file = {authorities:?}, mode = \"{mode}\"{lists}}}"),
-            )
+        let demand = |more: &str| {
+            let clients = format!(", client_authentication = {{ca_file = {authorities:?}, {more}{lists}}}");
+            listener(&files, &clients)
         };
+        let (required, optional) = (demand("mode = \"required\", name = \"strict\""), demand("mode = \"optional\""));
         let file = place.join("settings.toml");
-        std::fs::write(&file, format!("{settings}\n{}{}", demand("required"), demand("optional"))).unwrap();
+        std::fs::write(&file, format!("{settings}\n{required}{optional}")).unwrap();
         let router = Router::start(&site.merged(), &["--settings", file.to_str().unwrap()], &[]);
         router.until_ready();
         Self { origin, signer, trust, clients, site, router }
@@ -122,6 +122,9 @@ fn boundary(port: u16, signer: &Signer, more: &str) -> String {
     - name: relayed
       from: alb
       clients: [{{name: far, dns: [acme.partners.example.com]}}]
+    - name: strict
+      authorities: strict
+      clients: [{{name: insider, dns: [acme.partners.example.com]}}]
 authorization:
   groups: [{{name: buyers, members: ['mtls:partners#acme']}}]
   policies: [{{name: buyers, cedar: 'permit(principal in Group::\"buyers\", action, resource);'}}]
@@ -417,6 +420,22 @@ fn a_load_balancer_is_believed_where_it_is_a_trusted_proxy_and_nobody_else_is() 
 }
 
 #[test]
+fn a_certificate_counts_where_its_authorities_have_the_name_that_is_asked_for() {
+    let scene = Scene::new();
+    let client = scene.client(Some(&scene.clients.certify(ACME)));
+    let mut both = [scene.required(), scene.optional()].map(|address| client.connect(address, HOST).unwrap());
+    // One certificate on two listeners: what is known of one connection is not known of the other.
+    for _ in 0..3 {
+        let [inside, outside] = both.each_mut().map(|secured| secured.client.send(&Request::new("GET", "/strict")));
+        assert_eq!(scene.user(&inside).as_deref(), Some("insider"));
+        assert_eq!(told(&outside), UNKNOWN);
+        let [inside, outside] = both.each_mut().map(|secured| secured.client.send(&Request::new("GET", "/orders")));
+        assert_eq!((inside.status, outside.status), (200, 200));
+    }
+    assert_eq!(told(&scene.router.get("/strict")), MISSING);
+}
+
+#[test]
 fn explain_takes_a_certificate_to_be_verified_and_says_so() {
     let scene = Scene::new();
     let explained = |path: &str, certificate: Option<&Certificate>| {
@@ -435,6 +454,7 @@ fn explain_takes_a_certificate_to_be_verified_and_says_so() {
         ("/orders", Some(&acme), 0, ["taken to be verified", "acme by mtls:partners"]),
         ("/relayed", Some(&acme), 0, ["taken to be verified", "far by mtls:relayed"]),
         ("/orders", Some(&nobody), 1, ["taken to be verified", "certificate_not_known"]),
+        ("/strict", Some(&acme), 1, ["authorities without a name", "certificate_not_known"]),
         ("/open", None, 0, ["no certificate is shown", "anonymous by none"]),
     ] {
         let output = explained(path, certificate);

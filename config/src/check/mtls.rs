@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::document::{Identity, MtlsClient};
+use crate::document::{CertificateSource, Identity, MtlsClient};
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
 
@@ -16,6 +16,16 @@ pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
     bounded(problems, "/identity/mtls", realms.len(), limits::ISSUERS);
     unique(problems, realms.iter().map(|one| &one.name), |index| format!("/identity/mtls/{index}/name"));
     for (index, realm) in realms.iter().enumerate() {
+        if realm.authorities.is_some() && realm.from == CertificateSource::Alb {
+            problems.push(
+                Problem::new(
+                    format!("/identity/mtls/{index}/authorities"),
+                    ProblemKind::Contradiction,
+                    "names those of a listener, and certificates come from a load balancer",
+                )
+                .hint("take one of authorities and from out; whose certificates pass is in the load balancer's trust store"),
+            );
+        }
         let at = format!("/identity/mtls/{index}/clients");
         bounded(problems, &at, realm.clients.len(), limits::CERTIFICATE_CLIENTS);
         unique(problems, realm.clients.iter().map(|one| &one.name), |index| format!("{at}/{index}/name"));

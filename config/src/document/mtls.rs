@@ -16,6 +16,10 @@ pub struct MtlsRealm {
     /// Where certificates come from; `connection` when left out.
     #[serde(default, skip_serializing_if = "is_default")]
     pub from: CertificateSource,
+    /// Under whose authority they must be: what the `client_authentication` of a listener has for its `name`. Any that
+    /// a listener takes when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorities: Option<Name>,
     /// Who has certificates. Of several that one certificate fits, the first.
     pub clients: Vec<MtlsClient>,
 }

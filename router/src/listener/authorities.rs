@@ -29,6 +29,8 @@ const LISTS_BYTES: u64 = 32 * 1024 * 1024;
 /// Whose certificates clients show.
 #[derive(Debug, Clone)]
 pub(crate) struct Clients {
+    /// How a boundary calls the authorities.
+    pub(crate) name: Option<Arc<str>>,
     /// The authorities.
     pub(crate) authorities: PathBuf,
     /// Their lists of certificates that were taken back.

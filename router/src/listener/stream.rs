@@ -105,7 +105,7 @@ impl Stream {
         let chain = secured.stream.get_ref().1.peer_certificates()?;
         let standing = Standing::new(tls, turn, chain);
         let read = ClientCertificate::read(chain.first()?)?;
-        Some(Rc::new(read.standing(move |now| standing.holds(now))))
+        Some(Rc::new(read.verified(tls.authorities.clone(), move |now| standing.holds(now))))
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Tls {
     live: Mutex<Live>,
     /// How often what is asked of clients has changed.
     turn: AtomicU64,
+    /// How a boundary calls the authorities of clients.
+    pub(super) authorities: Option<Arc<str>>,
 }
 
 struct Live {
@@ -117,7 +119,8 @@ impl Keeper {
         let verifier = verifier(clients.as_ref(), &provider)?;
         let config = config(&identities, verifier.as_ref(), ticketer.as_ref(), &provider, speaks_12)?;
         let live = Mutex::new(Live { config, verifier: verifier.clone() });
-        let tls = Arc::new(Tls { live, turn: AtomicU64::new(0) });
+        let authorities = clients.as_ref().and_then(|(clients, _)| clients.name.clone());
+        let tls = Arc::new(Tls { live, turn: AtomicU64::new(0), authorities });
         let keeper = Self {
             tls,
             cells: Arc::default(),

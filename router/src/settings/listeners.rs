@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use postern_config::value::Name;
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
@@ -48,6 +49,9 @@ pub struct CertificateFiles {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientAuthentication {
+    /// How a boundary calls these authorities, where it tells them from others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
     /// The authorities, as PEM.
     pub ca_file: PathBuf,
     /// Their lists of certificates that were taken back (RFC 5280 §5), as PEM: one of every authority that issues

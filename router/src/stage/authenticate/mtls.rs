@@ -42,6 +42,8 @@ pub(crate) enum Relayed<'r> {
 pub(crate) struct CertificateRealm {
     via: Arc<str>,
     from: CertificateSource,
+    /// Of no others when it is said.
+    authorities: Option<Box<str>>,
     clients: Box<[Client]>,
     /// What stands in a certificate, or a wildcard over it, and whose it is. The kinds have no text in common.
     by_name: HashMap<Box<str>, usize>,
@@ -108,6 +110,7 @@ impl CertificateRealm {
         Self {
             via: format!("mtls:{name}").into(),
             from: document.from,
+            authorities: document.authorities.as_ref().map(|name| name.as_str().into()),
             clients: document.clients.iter().map(client).collect(),
             by_name,
             by_fingerprint,
@@ -205,7 +208,9 @@ pub(super) fn prove(
             flaw = Some(Flaw::InvalidCertificate);
             continue;
         }
-        if let Some(principal) = recall(realm, certificate, memory) {
+        // Asked every time: one certificate may come in by two listeners.
+        let others = realm.authorities.is_some() && realm.authorities.as_deref() != certificate.authorities.as_deref();
+        if let Some(principal) = (!others).then(|| recall(realm, certificate, memory)).flatten() {
             return Some(Ok(principal));
         }
         flaw = flaw.or(Some(Flaw::UnknownCertificate));
