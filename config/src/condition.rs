@@ -142,4 +142,19 @@ impl Reason {
     }
 }
 
+impl Condition {
+    /// Whether somebody who asks what changed has to know it: that all is well goes without saying.
+    pub fn is_worth_telling(&self) -> bool {
+        let routine = matches!(self.kind, ConditionType::Accepted | ConditionType::ResolvedRefs);
+        !(routine && self.status == Status::True)
+    }
+
+    /// In one line: reason, place, words.
+    pub fn told(&self) -> String {
+        let at = self.at.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
+        let message = if self.message.is_empty() { String::new() } else { format!(": {}", self.message) };
+        format!("{:?}{at}{message}", self.reason)
+    }
+}
+
 mapping!(Condition);

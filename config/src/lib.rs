@@ -10,10 +10,11 @@
 //! arguments except [`mod@file`], which is the only module that touches the disk.
 //!
 //! Layers, each may use those before it:
-//! `limits`, `problem` ← `value` ← `document` ← `parse`, `schema` ← `cedar` ← `check` ← `merged`.
+//! `limits`, `problem` ← `value` ← `document` ← `parse`, `schema` ← `cedar` ← `check` ← `merged` ← `changes`.
 
 pub mod api_key;
 pub mod cedar;
+pub mod changes;
 pub mod check;
 pub mod condition;
 pub mod document;

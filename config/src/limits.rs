@@ -32,6 +32,9 @@ pub const TOKEN_RULES: usize = 64;
 /// Most keys of one issuer: large ones publish some ten, and each is compiled with every generation.
 pub const ISSUER_KEYS: usize = 100;
 
+/// The most bytes of a request's body when nobody says anything: what a private API takes.
+pub const BODY_BYTES: u64 = 10 * 1024 * 1024;
+
 /// Most users of one realm.
 pub const USERS: usize = 10_000;
 

@@ -15,20 +15,26 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 use crate::drain::Phase;
-use crate::explain;
+use crate::explain::{self, Asked};
 use crate::freshness;
+use crate::inquiry::{self, Inquiry, Question};
 use crate::observe::{Metrics, render};
 use crate::services::Shared;
 use crate::settings::Settings;
-use crate::snapshot::Snapshot;
+
+/// How many requests are told of at once.
+const NOTABLE: usize = 200;
 
 /// What there is to tell.
 pub(crate) struct Admin {
     pub(crate) shared: Arc<Shared>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) settings: Settings,
+    /// The way to each core.
+    pub(crate) cores: Vec<mpsc::Sender<Inquiry>>,
 }
 
 /// Answers until the router is over.
@@ -46,7 +52,7 @@ pub(crate) async fn run(admin: Arc<Admin>, listener: TcpListener) {
         tokio::task::spawn_local(async move {
             let service = service_fn(move |request| {
                 let admin = Arc::clone(&admin);
-                async move { Ok::<_, Infallible>(admin.answer(&request)) }
+                async move { Ok::<_, Infallible>(admin.answer(&request).await) }
             });
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -58,7 +64,7 @@ pub(crate) async fn run(admin: Arc<Admin>, listener: TcpListener) {
 }
 
 impl Admin {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "this listener only tells; use GET\n".to_owned());
         }
@@ -69,11 +75,12 @@ impl Admin {
             "/snapshot" => json_answer(StatusCode::OK, &self.snapshot()),
             "/routes" => json_answer(StatusCode::OK, &self.routes()),
             "/explain" => self.explain(request.uri().query().unwrap_or_default()),
+            "/requests" => self.requests(request.uri().query().unwrap_or_default()).await,
             "/" => text(
                 StatusCode::OK,
-                "postern-router\n\n/livez\n/readyz\n/metrics\n/snapshot\n/routes\n/explain?request=GET%20https://HOST/PATH\n".to_owned(),
+                "postern-router\n\n/livez\n/readyz\n/metrics\n/snapshot\n/routes\n/explain?request=GET%20https://HOST/PATH\n/requests?id=REQUEST_ID\n".to_owned(),
             ),
-            _ => text(StatusCode::NOT_FOUND, "there is /livez /readyz /metrics /snapshot /routes /explain\n".to_owned()),
+            _ => text(StatusCode::NOT_FOUND, "there is /livez /readyz /metrics /snapshot /routes /explain /requests\n".to_owned()),
         }
     }
 
@@ -142,42 +149,35 @@ impl Admin {
         json!({"generation": live.as_ref().map(|live| live.header.generation), "routes": routes.collect::<Vec<_>>()})
     }
 
-    /// `?request=GET https://host/path&header=name: value…`, percent-encoded.
+    /// The lines of the request that is called `?id=…`; without it those of the last that were refused, failed or slow.
+    async fn requests(&self, query: &str) -> Response<Full<Bytes>> {
+        let mut question = Question::Notable(NOTABLE);
+        for (name, value) in explain::parameters(query) {
+            match &*name {
+                "id" => question = Question::Request(value),
+                _ => return text(StatusCode::BAD_REQUEST, format!("unknown parameter {name}: write id=REQUEST_ID\n")),
+            }
+        }
+        let mut lines = inquiry::ask(&self.cores, &question).await;
+        // Each begins with its time.
+        lines.sort_unstable();
+        let from = lines.len().saturating_sub(NOTABLE);
+        let body = format!("{{\"requests\": [\n{}\n]}}\n", lines[from..].join(",\n"));
+        answer(StatusCode::OK, "application/json", body)
+    }
+
+    /// `?request=GET https://host/path&header=name: value…&client=…&at=…&as={claims}`, percent-encoded.
     fn explain(&self, query: &str) -> Response<Full<Bytes>> {
         let Some(live) = self.shared.store.live() else {
             return text(StatusCode::SERVICE_UNAVAILABLE, "there is no configuration yet\n".to_owned());
         };
-        let mut line = None;
-        let mut headers = Vec::new();
-        for (name, value) in explain::parameters(query) {
-            match &*name {
-                "request" => line = Some(value),
-                "header" => headers.push(value),
-                _ => {
-                    return text(
-                        StatusCode::BAD_REQUEST,
-                        format!("unknown parameter {name}: write request=…&header=…\n"),
-                    );
-                }
-            }
-        }
-        match line.map(|line| self.explained(&live, &line, &headers)) {
-            None => text(StatusCode::BAD_REQUEST, "write /explain?request=GET%20https://HOST/PATH\n".to_owned()),
-            Some(Err(error)) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
-            Some(Ok(explanation)) => {
+        match Asked::from_query(query) {
+            Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+            Ok(asked) => {
+                let explanation = explain::explain(&live, asked, crate::freshness::unix_now());
                 json_answer(StatusCode::OK, &serde_json::to_value(explanation).unwrap_or_default())
             }
         }
-    }
-
-    fn explained(
-        &self,
-        live: &Snapshot,
-        line: &str,
-        headers: &[String],
-    ) -> Result<explain::Explanation, explain::AskError> {
-        let asked = explain::Asked::parse(line, headers)?;
-        Ok(explain::explain(live, asked, crate::freshness::unix_now()))
     }
 }
 

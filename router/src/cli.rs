@@ -1,11 +1,15 @@
-//! The commands: `serve`, `check`, `explain`, `health`.
+//! The commands.
 //!
 //! Exit codes: 0 fine, 1 problems found, 2 wrong usage.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this module is the one that speaks to a terminal")]
 
+mod changes;
+mod logged;
+mod why;
+
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,12 +17,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use postern_config::document::{BoundaryDocument, Registration};
 use postern_config::merged::{self, MergedError};
 use postern_config::secrets::Secrets;
+use postern_config::value::Timestamp;
 use postern_config::{Boundary, file, limits, parse, schema};
 use serde_json::json;
 
 use crate::Router;
 use crate::client_certificate::ClientCertificate;
-use crate::explain::{self, Asked};
+use crate::explain::{self, Asked, Assumed};
 use crate::freshness::unix_now;
 use crate::scrub;
 use crate::settings::{self, Loaded};
@@ -49,6 +54,19 @@ enum Command {
         after_help = "Example:\n  postern-router explain merged.json 'GET https://api.example.com/orders/1' -H 'authorization: Bearer …'"
     )]
     Explain(Explain),
+    /// Tell what a running router remembers of a request, and what to do about it.
+    #[command(after_help = "Example:\n  postern-router why 0f1e2d3c4b5a69788796a5b4c3d2e1f0 --admin 127.0.0.1:9901")]
+    Why(why::Why),
+    /// Tell what changed between two generations, in the words of routes.
+    #[command(
+        after_help = "Examples:\n  postern-router diff 41 42\n  postern-router diff live /tmp/merged.json --output json\n  postern-router diff --dir out 1 2 --fail-on-weaker"
+    )]
+    Diff(changes::Diff),
+    /// Tell which generations there were, and what each of them changed.
+    #[command(
+        after_help = "Examples:\n  postern-router history /var/lib/postern\n  postern-router history out --route '/orders#default'"
+    )]
+    History(changes::History),
     /// Work with the audit log.
     #[command(subcommand)]
     Audit(Audit),
@@ -112,6 +130,15 @@ struct Explain {
     /// A header of the request, as 'name: value'; may be given several times
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<String>,
+    /// The address it comes from [default: this machine]
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<IpAddr>,
+    /// When it comes, e.g. 2026-12-24T18:00:00Z [default: now]
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+    /// Who it comes from: a JSON file with the claims of a token, taken for a good one of the route's issuer
+    #[arg(long = "as", value_name = "FILE")]
+    claims: Option<PathBuf>,
     /// The certificate that the client shows (PEM); taken to be verified
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
@@ -158,6 +185,9 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => run_serve(&serve),
         Command::Check(check) => run_check(&check),
         Command::Explain(explain) => run_explain(&explain),
+        Command::Why(why) => why::run(&why),
+        Command::Diff(diff) => changes::run_diff(&diff),
+        Command::History(history) => changes::run_history(&history),
         Command::Audit(Audit::Verify { directory }) => run_verify(&directory),
         Command::Health(health) => run_health(&health),
     }
@@ -382,17 +412,14 @@ fn run_explain(asked: &Explain) -> ExitCode {
         eprintln!("{error}");
         ExitCode::from(WRONG_USAGE)
     };
-    let mut question = match Asked::parse(&asked.request, &asked.headers) {
+    let question = match Asked::parse(&asked.request, &asked.headers) {
         Ok(question) => question,
         Err(error) => return usage(&error),
     };
-    if let Some(file) = &asked.certificate {
-        match read(file).map(|pem| ClientCertificate::first_of(&pem)) {
-            Ok(Some(certificate)) => question.show(certificate),
-            Ok(None) => return usage(&format!("{} holds no certificate; write it as PEM", file.display())),
-            Err(error) => return usage(&error),
-        }
-    }
+    let assumed = match asked.assumed() {
+        Ok(assumed) => assumed,
+        Err(error) => return usage(&error),
+    };
     let bytes = match read(&asked.file) {
         Ok(bytes) => bytes,
         Err(error) => return usage(&error),
@@ -407,12 +434,30 @@ fn run_explain(asked: &Explain) -> ExitCode {
         .and_then(|bytes| Secrets::from_bytes(&bytes).ok())
         .unwrap_or_default();
     let snapshot = compile(reading, &secrets, Options { allow_loopback: true }, unix_now());
-    let explanation = explain::explain(&snapshot, question, unix_now());
+    let explanation = explain::explain(&snapshot, question.assuming(assumed), unix_now());
     match asked.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&explanation).unwrap_or_default()),
         Output::Text => println!("{}", explanation.to_text()),
     }
     if explanation.reason.is_none() { ExitCode::SUCCESS } else { ExitCode::from(FOUND_PROBLEMS) }
+}
+
+impl Explain {
+    /// What is taken for granted of the request.
+    fn assumed(&self) -> Result<Assumed, String> {
+        let claims = self.claims.as_deref().map(|path| {
+            let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+            let bytes = file::read_bounded(path, limits::BOUNDARY_BYTES).map_err(|error| error.to_string())?;
+            explain::claims(&bytes).map_err(|error| wrong(&error))
+        });
+        let certificate = self.certificate.as_deref().map(|path| {
+            let pem = read(path)?;
+            let none = || format!("{} holds no certificate; write it as PEM", path.display());
+            ClientCertificate::first_of(&pem).ok_or_else(none)
+        });
+        let (claims, certificate) = (claims.transpose()?, certificate.transpose()?);
+        Ok(Assumed { client: self.client, at: self.at.map(|at| at.unix()), claims, certificate })
+    }
 }
 
 /// Speaks plain HTTP over a blocking socket: the image has no curl.
@@ -437,7 +482,7 @@ fn ask(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
     stream.set_read_timeout(Some(patience))?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
-    stream.take(65_536).read_to_string(&mut answer)?;
+    stream.take(4 * 1024 * 1024).read_to_string(&mut answer)?;
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
     Ok((status, body))

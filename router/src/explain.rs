@@ -2,42 +2,29 @@
 //!
 //! Must never decide anything itself, or send a byte anywhere.
 
+mod asked;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use postern_config::document::Mode;
 use serde::Serialize;
 
-use crate::client_certificate::ClientCertificate;
+pub(crate) use self::asked::{Asked, Assumed, claims, parameters};
 use crate::http1::{Framing, RequestHead};
-use crate::pipeline::{check_signature, choose, circumstances, outbound};
+use crate::pipeline::{check_signature, choose, circumstances, limit, outbound};
 use crate::principal::Principal;
 use crate::reject::Rejection;
 use crate::rights::Verdict;
-use crate::snapshot::table::Passed;
-use crate::snapshot::{RoutePlan, Snapshot};
-use crate::stage::authenticate::{Certificates, Outcome, Relayed, SKEW, Way, authenticate};
+use crate::snapshot::table::{Outranked, Passed};
+use crate::snapshot::{RoutePlan, Snapshot, Timeouts};
+use crate::stage::authenticate::{Certificates, Outcome, Relayed, SKEW, Way, assume, authenticate};
 use crate::stage::authorize::authorize;
-use crate::stage::find::find;
+use crate::stage::find::{find, outranked};
 use crate::stage::identify::{Arrival, Request, RequestId, RequestPath, Trust, identify};
 use crate::stage::upgrade::upgrade;
-
-/// A request as it is asked about.
-pub(crate) struct Asked {
-    head: RequestHead,
-    tls: bool,
-    certificate: Option<Rc<ClientCertificate>>,
-}
-
-/// Why a question is none.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum AskError {
-    #[error("\"{0}\" is not a request: write 'GET https://api.example.com/orders/1'")]
-    Line(String),
-    #[error("\"{0}\" is not a header: write 'name: value'")]
-    Header(String),
-}
 
 /// What would happen.
 #[derive(Debug, Serialize)]
@@ -76,49 +63,6 @@ pub(crate) struct Step {
     pub(crate) verdict: String,
 }
 
-impl Asked {
-    /// Reads `METHOD URL`, and headers as `name: value`. The URL's path is taken as it is written.
-    pub(crate) fn parse(line: &str, headers: &[String]) -> Result<Self, AskError> {
-        let bad = || AskError::Line(line.to_owned());
-        let (method, url) = line.trim().split_once(' ').ok_or_else(bad)?;
-        let url = url.trim();
-        let (tls, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
-            (Some(rest), _) => (true, rest),
-            (_, Some(rest)) => (false, rest),
-            _ => return Err(bad()),
-        };
-        let at = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, target) = rest.split_at(at);
-        let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
-        let mut text = format!("{method} {target} HTTP/1.1\r\n");
-        let mut host = authority;
-        for header in headers {
-            let bad = || AskError::Header(header.clone());
-            let (name, value) = header.split_once(':').ok_or_else(bad)?;
-            let (name, value) = (name.trim(), value.trim());
-            if name.is_empty() || value.contains(['\r', '\n']) {
-                return Err(bad());
-            }
-            match name.eq_ignore_ascii_case("host") {
-                true => host = value,
-                false => text.push_str(&format!("{name}: {value}\r\n")),
-            }
-        }
-        text.push_str(&format!("host: {host}\r\n\r\n"));
-        // The same codec as serving; what it refuses of a line that was put together here is the line or a header.
-        let head = RequestHead::parse(text.as_bytes()).map_err(|flaw| match (flaw, headers) {
-            (crate::http1::Flaw::Field, [header, ..]) => AskError::Header(header.clone()),
-            _ => bad(),
-        })?;
-        Ok(Self { head, tls, certificate: None })
-    }
-
-    /// The same by a client that shows this, wherever the route's realms take certificates from.
-    pub(crate) fn show(&mut self, certificate: ClientCertificate) {
-        self.certificate = Some(Rc::new(certificate));
-    }
-}
-
 /// Explains a request at an instant, in seconds after 1970.
 pub(crate) fn explain(snapshot: &Snapshot, asked: Asked, now: i64) -> Explanation {
     let mut explanation = Explanation {
@@ -130,6 +74,7 @@ pub(crate) fn explain(snapshot: &Snapshot, asked: Asked, now: i64) -> Explanatio
         generation: snapshot.header.generation,
         steps: Vec::new(),
     };
+    let now = asked.assumed.at.unwrap_or(now);
     if let Err(rejection) = walk(snapshot, asked, now, &mut explanation) {
         explanation.reason = Some(rejection.reason.code());
         explanation.status = Some(rejection.reason.status().as_u16());
@@ -141,23 +86,19 @@ pub(crate) fn explain(snapshot: &Snapshot, asked: Asked, now: i64) -> Explanatio
 
 /// The order of `pipeline::run`, which a differential test holds it to.
 fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanation) -> Result<(), Rejection> {
-    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let arrival = Arrival { peer, tls: asked.tls, certificate: asked.certificate };
-    let request = identify(Rc::new(asked.head), &arrival, &Trust::default(), &snapshot.hosts, RequestId::new(0))?;
+    let Asked { head, tls, assumed } = asked;
+    let peer = assumed.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let arrival = Arrival { peer, tls, certificate: assumed.certificate.map(Rc::new) };
+    let request = identify(Rc::new(head), &arrival, &Trust::default(), &snapshot.hosts, RequestId::new(0))?;
     explanation.step("identify", identified(&request));
 
-    let mut passed = Vec::new();
-    let found = find(snapshot, &request, now, |route, why| {
-        passed.push(format!("{} is passed over: {}", route.id, words(&why)))
-    });
-    for verdict in passed {
-        explanation.step("match", verdict);
-    }
-    let route = found?;
-    explanation.route = Some(route.id.to_string());
-    explanation.step("match", format!("{} answers, of {}", route.id, route.owner));
+    let route = answers(snapshot, &request, now, explanation)?;
+    explanation.step("policies", origins(&route));
 
-    let principal = prove(&route, &request, &arrival, now, explanation)?;
+    let principal = match &assumed.claims {
+        Some(claims) => assume(&route.ways, claims)?,
+        None => prove(&route, &request, &arrival, now, explanation)?,
+    };
     explanation.step("authenticate", format!("{} by {}", principal.name(), principal.via()));
     let count = route.rights.count();
     let decided = authorize(route, principal, &circumstances(&request, now), true);
@@ -166,7 +107,8 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     }
     let permit = decided.permit?;
     explanation.step("authorize", format!("permitted, with demands of {count} layers"));
-    explanation.step("limit", format!("a body of at most {} bytes", permit.route().body_max));
+    limit(&permit, request.head.framing())?;
+    explanation.step("limit", limits(permit.route()));
 
     let route = permit.route();
     let handshake = upgrade(&request.head, route.websocket.is_some())?;
@@ -201,6 +143,28 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
         headers: headers.collect(),
     });
     Ok(())
+}
+
+/// Which route answers, and which ones do not, though their hosts and paths fit.
+fn answers(
+    snapshot: &Snapshot,
+    request: &Request,
+    now: i64,
+    explanation: &mut Explanation,
+) -> Result<Arc<RoutePlan>, Rejection> {
+    let mut passed = Vec::new();
+    let found =
+        find(snapshot, request, now, |route, why| passed.push(format!("{} is passed over: {}", route.id, words(&why))));
+    for verdict in passed {
+        explanation.step("match", verdict);
+    }
+    let route = found?;
+    explanation.route = Some(route.id.to_string());
+    explanation.step("match", format!("{} answers, of {}", route.id, route.owner));
+    for (other, why) in outranked(snapshot, request, now) {
+        explanation.step("match", format!("{} would as well, and comes after it: {}", other.id, comes_after(why)));
+    }
+    Ok(route)
 }
 
 fn prove(
@@ -249,6 +213,31 @@ fn words_of(verdict: &Verdict) -> String {
     }
 }
 
+fn comes_after(why: Outranked) -> &'static str {
+    match why {
+        Outranked::Host => "the host is named less exactly",
+        Outranked::Path => "the path is less specific",
+        Outranked::Order => "it asks for less, or came later",
+    }
+}
+
+/// Where the route's policies come from.
+fn origins(route: &RoutePlan) -> String {
+    match route.origins.is_empty() {
+        true => "nobody says anything: what the router does by itself holds".to_owned(),
+        false => route.origins.to_string(),
+    }
+}
+
+fn limits(route: &RoutePlan) -> String {
+    let Timeouts { connect, first_byte, idle, total } = route.timeouts;
+    let total = total.map_or_else(String::new, |total| format!(", the whole within {total:?}"));
+    let body = route.body_max;
+    format!(
+        "a body of at most {body} bytes; to connect {connect:?}, first byte within {first_byte:?}, silence of {idle:?}{total}"
+    )
+}
+
 fn upgrades(idle: Option<Duration>, asked: bool) -> String {
     match (idle, asked) {
         (None, _) => "no WebSocket may be opened".to_owned(),
@@ -291,9 +280,4 @@ fn words(why: &Passed) -> String {
         Passed::Ambiguous => "the path has two readings, and the route is not path: raw".to_owned(),
         Passed::LeaseExpired => "its lease has ended".to_owned(),
     }
-}
-
-/// The parameters of a query, decoded.
-pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    crate::snapshot::table::parameters(query).map(|(name, value)| (name.into_owned(), value.into_owned()))
 }

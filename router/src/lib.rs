@@ -20,6 +20,7 @@ mod freshness;
 mod hints;
 mod http1;
 mod inbox;
+mod inquiry;
 mod listener;
 mod lockout;
 mod observe;
@@ -162,11 +163,11 @@ impl Router {
         metrics.certificates = listeners.certificates;
         metrics.audit = noted;
         let log = log_writer(&settings)?;
-        if let Some(log) = &log {
-            metrics.log_lines_dropped = log.dropped();
-        }
+        metrics.log_lines_dropped = log.as_ref().map(LogWriter::dropped).unwrap_or_default();
         let mut threads = Vec::new();
-        for (index, (entrances, incoming)) in listeners.entrances.into_iter().zip(incoming).enumerate() {
+        let (ways, inquiries) = inquiry::channels(cores);
+        let ends = incoming.into_iter().zip(inquiries);
+        for (index, (entrances, (incoming, inquiries))) in listeners.entrances.into_iter().zip(ends).enumerate() {
             let parts = CoreParts {
                 shared: Arc::clone(&shared),
                 metrics: Arc::clone(&metrics.cores[index]),
@@ -175,6 +176,7 @@ impl Router {
                 bounds: bounds(&settings, cores),
                 entrances,
                 incoming,
+                inquiries,
                 index,
                 pinned: settings.pin,
             };
@@ -193,6 +195,7 @@ impl Router {
             shared: Arc::clone(&shared),
             metrics: Arc::new(metrics),
             settings: settings.clone(),
+            cores: ways,
         });
         threads.push(thread("admin".to_owned(), move || serve_admin(told, admin_socket))?);
         let addresses = listeners.addresses;
@@ -358,6 +361,7 @@ struct CoreParts {
     bounds: Bounds,
     entrances: Vec<Entrance>,
     incoming: Incoming,
+    inquiries: tokio::sync::mpsc::Receiver<inquiry::Inquiry>,
     index: usize,
     pinned: bool,
 }
@@ -379,6 +383,9 @@ fn serve_core(parts: CoreParts) {
             Err(error) => return tracing::error!(%error, "a core cannot resolve names"),
         };
         let core = Rc::new(Core::new(parts.index, parts.shared, parts.metrics, Upstreams::new(resolver), parts.log));
+        let asked = Rc::clone(&core);
+        let known = move |question: &_| asked.recent(|recent| recent.answer(question));
+        tokio::task::spawn_local(inquiry::answer(parts.inquiries, known));
         let door = Rc::new(Door::new(parts.bounds));
         let tls = parts.entrances.iter().map(|entrance| entrance.tls.clone()).collect();
         tokio::task::spawn_local(listener::take_handed(Rc::clone(&core), Rc::clone(&door), tls, parts.incoming));

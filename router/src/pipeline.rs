@@ -54,7 +54,7 @@ pub(crate) async fn handle<B: ClientBody>(
     }
     match run(core, arrival, head, body, &mut exchange).await {
         Ok(answer) => {
-            exchange.record.status = answer.head.status().as_u16();
+            exchange.answered(&answer.head);
             (exchange, Answer::Upstream(answer))
         }
         Err(rejection) => {
@@ -168,7 +168,7 @@ pub(crate) fn circumstances(request: &identify::Request, now: i64) -> Circumstan
 }
 
 /// What a route takes of a body; what is announced as too long is refused before a byte goes up.
-fn limit(permit: &Permit, framing: Framing) -> Result<(), Rejection> {
+pub(crate) fn limit(permit: &Permit, framing: Framing) -> Result<(), Rejection> {
     match framing {
         Framing::Length(announced) if announced > permit.route().body_max => {
             Err(Rejection::new(Reason::BodyTooLarge, format!("{announced} bytes")))

@@ -14,7 +14,7 @@ use crate::audit::Audit;
 use crate::drain::Drain;
 use crate::hints::Hints;
 use crate::listener::Spread;
-use crate::observe::{CoreMetrics, LogBuffer, RouteSeries};
+use crate::observe::{CoreMetrics, LogBuffer, Recent, RouteSeries};
 use crate::passwords::Passwords;
 use crate::snapshot::Snapshot;
 use crate::snapshot::store::{Store, View};
@@ -61,6 +61,7 @@ pub(crate) struct Core {
     pub(crate) tunnels: Tunnels,
     view: RefCell<View>,
     log: RefCell<LogBuffer>,
+    recent: RefCell<Recent>,
     /// Tokens that were verified a moment ago, and keys that are asked for.
     pub(crate) tokens: Memory,
     random: RefCell<fastrand::Rng>,
@@ -86,6 +87,7 @@ impl Core {
             upstreams,
             tunnels: Tunnels::default(),
             log: RefCell::new(log),
+            recent: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             series: RefCell::default(),
             seen_swaps: Cell::new(0),
@@ -113,15 +115,19 @@ impl Core {
         self.random.borrow_mut().u32(..bound)
     }
 
-    /// Writes into the log's buffer, when there is a log.
-    pub(crate) fn log(&self, write: impl FnOnce(&mut LogBuffer)) {
+    /// Writes the line of a request: for the log, when there is one, and for whoever asks about it soon.
+    pub(crate) fn log(&self, is_notable: bool, write: impl FnOnce(&mut Vec<u8>)) {
         let mut log = self.log.borrow_mut();
-        if log.is_on() {
-            write(&mut log);
-            if log.is_full() {
-                log.flush();
-            }
+        let line = log.add(write);
+        self.recent.borrow_mut().keep(line, is_notable);
+        if log.is_full() {
+            log.flush();
         }
+    }
+
+    /// What is remembered of the last requests.
+    pub(crate) fn recent<T>(&self, look: impl FnOnce(&Recent) -> T) -> T {
+        look(&self.recent.borrow())
     }
 
     /// The series of a route, made on first use.

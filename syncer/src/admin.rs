@@ -1,4 +1,4 @@
-//! The admin listener: health, metrics, conditions, and the release of what the shrink guard holds.
+//! The admin listener: health, metrics, conditions, and what people order: to let go what is held, to make routes stay.
 //!
 //! On loopback unless told otherwise: whoever reaches it can read every registration. Must never decide anything.
 
@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 
 use crate::issuers::watch::{Answer, Early, NotAsked};
 use crate::limits;
+use crate::reconcile::pin::Order;
 use crate::reconcile::{Requests, now};
 use crate::status::{Status, View};
 
@@ -86,7 +87,28 @@ async fn respond_to(admin: &Admin, request: &Request<Incoming>) -> Response<Full
         "/refresh" if *request.method() != Method::POST => not_allowed("POST"),
         "/refresh" if request.headers().contains_key(ORIGIN) => cross_origin(),
         "/refresh" => refresh(admin, request.uri().query()).await,
+        "/pin" | "/rollback" if *request.method() != Method::POST => not_allowed("POST"),
+        "/pin" | "/rollback" if request.headers().contains_key(ORIGIN) => cross_origin(),
+        "/pin" => stay(admin, Order::Pin).await,
+        "/rollback" => {
+            let generation = request.uri().query().and_then(|query| parameter(query, "generation"));
+            match generation.and_then(|text| text.parse().ok()) {
+                Some(generation) => stay(admin, Order::Rollback(generation)).await,
+                None => problem(StatusCode::BAD_REQUEST, "generation_missing", "write /rollback?generation=NUMBER"),
+            }
+        }
         _ => answer(admin, request),
+    }
+}
+
+/// Makes the routes of a generation stay, and answers when that is live.
+async fn stay(admin: &Admin, order: Order) -> Response<Full<Bytes>> {
+    match admin.requests.order(order).await {
+        Ok(Ok(generation)) => {
+            respond(StatusCode::OK, "application/json", format!("{}\n", json!({ "generation": generation })))
+        }
+        Ok(Err(why)) => problem(StatusCode::CONFLICT, "not_pinned", &why),
+        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "ending", "the syncer is ending"),
     }
 }
 
@@ -140,15 +162,20 @@ fn answer(admin: &Admin, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         _ => problem(
             StatusCode::NOT_FOUND,
             "not_found",
-            "there are /healthz, /metrics, /conditions, POST /release and POST /refresh",
+            "there are /healthz, /metrics, /conditions, POST /release, POST /pin, POST /rollback and POST /refresh",
         ),
     }
 }
 
 fn release(admin: &Admin) -> Response<Full<Bytes>> {
-    let held = admin.status.view().hold.as_ref().map_or(0, |hold| hold.ids.len());
+    let view = admin.status.view();
+    let held = view.hold.as_ref().map_or(0, |hold| hold.ids.len());
     admin.requests.release();
-    respond(StatusCode::ACCEPTED, "application/json", format!("{}\n", json!({ "released": held })))
+    respond(
+        StatusCode::ACCEPTED,
+        "application/json",
+        format!("{}\n", json!({ "released": held, "unpinned": view.pinned.map(|pinned| pinned.generation) })),
+    )
 }
 
 fn health(admin: &Admin) -> Response<Full<Bytes>> {
@@ -216,6 +243,7 @@ fn conditions(view: &View, wanted: Option<&str>) -> String {
         .as_ref()
         .map(|hold| json!({ "routes": hold.ids.len(), "message": hold.message, "since": hold.since }));
     let _ = writeln!(out, "\"held\": {},", json!(held));
+    let _ = writeln!(out, "\"pinned\": {},", json!(view.pinned));
     let _ = writeln!(out, "\"registrations\": [\n{}\n]\n}}", lines.join(",\n"));
     out
 }

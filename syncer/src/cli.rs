@@ -25,9 +25,11 @@ pub(crate) enum Command {
 postern-syncer run --boundary boundary.yaml --registrations registrations/ --out out/ --once --strict"
     )]
     Run(RunArgs),
-    /// Show what the next generation would change, and why; write nothing.
+    /// Show what the next generation would change, and why; nothing goes live.
     #[command(
-        after_help = "Example:\n  postern-syncer plan --boundary boundary.yaml --registrations registrations/ --out out/ --output json"
+        after_help = "Example:\n  postern-syncer plan --boundary boundary.yaml --registrations registrations/ --out out/ --output json\n  \
+postern-syncer plan --boundary new.yaml --registrations registrations/ --out out/ --write /tmp/next.json && \
+postern-router diff live /tmp/next.json --access-log access.log"
     )]
     Plan(PlanArgs),
     /// Register, show, list or delete routes in the registrations' store.
@@ -39,7 +41,19 @@ postern-syncer run --boundary boundary.yaml --registrations registrations/ --out
     /// What a boundary keeps of revoked tokens.
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Let go what the shrink guard holds.
+    /// Make the routes that stand stay, whatever pipelines register, until they are released.
+    #[command(after_help = "Example:\n  postern-syncer pin --admin 127.0.0.1:9902")]
+    Pin(AdminArgs),
+    /// Serve the routes of an earlier generation again, as a new one, until they are released.
+    #[command(after_help = "The boundary stays the present one: what it no longer allows does not come back.\n\n\
+Example:\n  postern-router diff live 41 && postern-syncer rollback 41 --admin 127.0.0.1:9902")]
+    Rollback {
+        /// Its number; postern-router history shows them
+        generation: u64,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Let go what the shrink guard holds, and what is pinned.
     #[command(after_help = "Example:\n  postern-syncer release --admin 127.0.0.1:9902")]
     Release(AdminArgs),
     /// Ask the running syncer whether it is well: for container health checks.
@@ -105,6 +119,9 @@ pub(crate) struct RunArgs {
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    /// Also write what would stand to a file of its own, for postern-router diff and explain
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
     /// Exit 1 when any registration would be refused
     #[arg(long)]
     pub(crate) strict: bool,

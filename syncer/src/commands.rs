@@ -24,7 +24,7 @@ use crate::source::boundary::BoundarySource;
 use crate::source::registrations::RegistrationsSource;
 use crate::source::{Clients, Location, Observed};
 use crate::status::Status;
-use crate::{ask, key, limits, logging, route, token};
+use crate::{ask, key, limits, logging, order, route, token};
 
 /// Runs the command line of the process.
 pub fn main() -> ExitCode {
@@ -55,7 +55,9 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Route(command) => route::run(command).await,
         Command::Token(command) => token::run(&command),
         Command::Key(command) => Box::pin(key::run(command)).await,
-        Command::Release(args) => release(&args).await,
+        Command::Pin(args) => order::pin(&args).await,
+        Command::Rollback { generation, admin } => order::rollback(generation, &admin).await,
+        Command::Release(args) => order::release(&args).await,
         Command::Health(args) => health(&args).await,
     }
 }
@@ -166,7 +168,7 @@ fn once_text(content: &Content, generation: u64, written: bool, hold: Option<&st
     let mut lines = Vec::new();
     for refused in &content.refused {
         lines.push(format!("refused {}", refused.id));
-        lines.extend(refused.conditions.iter().map(|one| format!("    {}", plan::describe(one))));
+        lines.extend(refused.conditions.iter().map(|one| format!("    {}", one.told())));
     }
     lines.extend(hold.map(|message| format!("held: {message}")));
     let counts = content.counts();
@@ -204,7 +206,11 @@ async fn show_plan(settings: &Settings, args: &PlanArgs) -> Result<(), Failure> 
         released: false,
     });
     let Some((content, hold)) = made else { return Err(Failure::found("nothing was read")) };
-    let plan = plan::plan(previous, &content, hold.as_ref(), highest + 1);
+    if let Some(path) = &args.write {
+        publish::write_aside(path, out, highest + 1, &content, now()).map_err(Failure::usage)?;
+    }
+    let mut plan = plan::plan(previous, &content, hold.as_ref(), highest + 1);
+    plan.pinned = standing.as_ref().and_then(|standing| standing.header.sources.pinned);
     print(&match args.output {
         Format::Text => plan.text(),
         Format::Json => serde_json::to_string_pretty(&plan).unwrap_or_default(),
@@ -221,22 +227,6 @@ fn whole<T>(observed: Observed<T>, name: &str) -> Result<T, Failure> {
         Observed::Failed(error) => Err(Failure::found(format!("{name}: {error}"))),
         Observed::Unchanged => Err(Failure::found(format!("{name}: nothing was read"))),
     }
-}
-
-async fn release(args: &AdminArgs) -> Result<(), Failure> {
-    let Some(settings) = settle(&args.settings, args.flags())? else { return Ok(()) };
-    let answer =
-        ask::post(&settings.admin.to_string(), "/release", limits::ADMIN_TIME).await.map_err(Failure::found)?;
-    let text = String::from_utf8_lossy(&answer.body).trim().to_owned();
-    if answer.status != 202 {
-        return Err(Failure::found(format!("{} answered {}: {text}", settings.admin, answer.status)));
-    }
-    let released = serde_json::from_slice::<serde_json::Value>(&answer.body).ok();
-    match released.and_then(|value| value.get("released")?.as_u64()) {
-        Some(0) | None => print("nothing was held"),
-        Some(count) => print(&format!("released: {count} routes go")),
-    }
-    Ok(())
 }
 
 async fn health(args: &AdminArgs) -> Result<(), Failure> {

@@ -23,6 +23,7 @@ mod key;
 pub mod limits;
 mod logging;
 pub mod metrics;
+mod order;
 mod output;
 pub mod pass;
 pub mod plan;

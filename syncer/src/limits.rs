@@ -48,6 +48,9 @@ pub const FILES: usize = 100_000;
 /// Connections served at once on the admin address.
 pub const ADMIN_CONNECTIONS: usize = 64;
 
+/// How long an order may take that waits for a pass: 100 000 routes take a few seconds.
+pub const ORDER_TIME: Duration = Duration::from_secs(60);
+
 /// How long a client of the admin address may take for its request.
 pub const ADMIN_TIME: Duration = Duration::from_secs(10);
 

@@ -84,6 +84,8 @@ fn gauges(out: &mut String, view: &View) {
     gauge("stale_routes", "Routes served in an older form, because the new one is bad.", &one(stale.to_string()));
     let held = view.hold.as_ref().map_or(0, |hold| hold.ids.len());
     gauge("held_routes", "Routes that the shrink guard keeps.", &one(held.to_string()));
+    let pinned = view.pinned.map_or(0, |pinned| pinned.generation);
+    gauge("pinned_generation", "The generation whose routes stay; 0 when none is pinned.", &one(pinned.to_string()));
     let reasons = refused_by_reason(view);
     let reasons: Vec<_> =
         reasons.iter().map(|(reason, count)| (vec![("reason", reason.as_str())], count.to_string())).collect();

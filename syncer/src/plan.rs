@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use postern_config::condition::{Condition, Status};
-use postern_config::merged::{Content, Refused, is_stale};
+use postern_config::changes::{Aspect, Changes};
+use postern_config::condition::Condition;
+use postern_config::merged::{Content, Pinned, Refused, is_stale};
 use postern_config::route::Route;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::guard::Hold;
 
@@ -20,10 +20,13 @@ pub struct Plan {
     pub generation: Option<u64>,
     /// What happens to each registration and route that changes, or is refused.
     pub changes: Vec<Change>,
-    /// Parts of the boundary that change.
-    pub boundary: Vec<String>,
+    /// What changes of the boundary.
+    pub boundary: Vec<Aspect>,
     /// Why something is held, when it is.
     pub held: Option<String>,
+    /// The generation whose routes stay, when one is pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pinned>,
     /// How much stays as it is.
     pub unchanged: usize,
     /// How many registrations are, or stay, refused.
@@ -41,9 +44,9 @@ pub struct Change {
     pub owner: Option<String>,
     /// Whether a route that stands would end.
     pub ends_route: bool,
-    /// Which fields change.
+    /// What changes of it, and whether it becomes weaker.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub fields: Vec<String>,
+    pub aspects: Vec<Aspect>,
     /// Why, when there is a reason to tell.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Condition>,
@@ -86,12 +89,13 @@ pub fn plan(previous: Option<&Content>, next: &Content, hold: Option<&Hold>, gen
     let before: BTreeMap<&str, &Route> =
         previous.map_or(&nothing, |content| &content.routes).iter().map(|route| (route.id.as_str(), route)).collect();
     let after: BTreeMap<&str, &Route> = next.routes.iter().map(|route| (route.id.as_str(), route)).collect();
+    let Changes { boundary, routes, .. } = previous.map(|content| Changes::between(content, next)).unwrap_or_default();
+    let mut aspects: BTreeMap<String, Vec<Aspect>> = routes.into_iter().map(|one| (one.id, one.aspects)).collect();
     let held = |id: &str| hold.is_some_and(|hold| hold.ids.iter().any(|one| one == id));
     let mut changes = Vec::new();
     let mut unchanged = 0;
     for (id, route) in &after {
-        let known = before.get(id);
-        let action = match known {
+        let action = match before.get(id) {
             _ if held(id) => Action::Held,
             _ if is_stale(route) => Action::Stale,
             None => Action::Added,
@@ -101,26 +105,12 @@ pub fn plan(previous: Option<&Content>, next: &Content, hold: Option<&Hold>, gen
             }
             Some(_) => Action::Changed,
         };
-        let fields = known.map(|before| changed_fields(before, route)).unwrap_or_default();
-        changes.push(Change {
-            id: (*id).to_owned(),
-            action,
-            owner: Some(route.owner.to_string()),
-            ends_route: false,
-            fields,
-            reasons: worth_telling(&route.conditions),
-        });
+        let aspects = aspects.remove(*id).unwrap_or_default();
+        changes.push(of_route(route, action, aspects, worth_telling(&route.conditions)));
     }
     let refused: BTreeMap<&str, &Refused> = next.refused.iter().map(|one| (one.id.as_str(), one)).collect();
-    for (id, route) in before.iter().filter(|(id, _)| !after.contains_key(*id) && !refused.contains_key(*id)) {
-        changes.push(Change {
-            id: (*id).to_owned(),
-            action: Action::Removed,
-            owner: Some(route.owner.to_string()),
-            ends_route: true,
-            fields: Vec::new(),
-            reasons: Vec::new(),
-        });
+    for (_, route) in before.iter().filter(|(id, _)| !after.contains_key(*id) && !refused.contains_key(*id)) {
+        changes.push(of_route(route, Action::Removed, Vec::new(), Vec::new()));
     }
     for one in &next.refused {
         changes.push(Change {
@@ -128,7 +118,7 @@ pub fn plan(previous: Option<&Content>, next: &Content, hold: Option<&Hold>, gen
             action: Action::Refused,
             owner: one.owner.clone(),
             ends_route: before.contains_key(one.id.as_str()) && !after.contains_key(one.id.as_str()),
-            fields: Vec::new(),
+            aspects: Vec::new(),
             reasons: one.conditions.clone(),
         });
     }
@@ -136,50 +126,29 @@ pub fn plan(previous: Option<&Content>, next: &Content, hold: Option<&Hold>, gen
     Plan {
         generation: (previous != Some(next)).then_some(generation),
         changes,
-        boundary: previous.map(|content| changed_boundary(content, next)).unwrap_or_default(),
+        boundary,
         held: hold.map(|hold| hold.message.clone()),
+        pinned: None,
         unchanged,
         refused: next.refused.len(),
     }
 }
 
-/// What a reader has to know: that all is well goes without saying.
+fn of_route(route: &Route, action: Action, aspects: Vec<Aspect>, reasons: Vec<Condition>) -> Change {
+    let (id, owner) = (route.id.clone(), Some(route.owner.to_string()));
+    Change { id, action, owner, ends_route: action == Action::Removed, aspects, reasons }
+}
+
 fn worth_telling(conditions: &[Condition]) -> Vec<Condition> {
-    let routine = |one: &&Condition| {
-        one.status == Status::True
-            && matches!(
-                one.kind,
-                postern_config::condition::ConditionType::Accepted
-                    | postern_config::condition::ConditionType::ResolvedRefs
-            )
-    };
-    conditions.iter().filter(|one| !routine(one)).cloned().collect()
-}
-
-fn changed_fields(before: &Route, after: &Route) -> Vec<String> {
-    let value = |route: &Route| serde_json::to_value(route).unwrap_or(Value::Null);
-    changed_keys(&value(before), &value(after))
-}
-
-fn changed_boundary(before: &Content, after: &Content) -> Vec<String> {
-    let value = |content: &Content| serde_json::to_value(content.boundary.document()).unwrap_or(Value::Null);
-    changed_keys(&value(before), &value(after))
-}
-
-fn changed_keys(before: &Value, after: &Value) -> Vec<String> {
-    let (Value::Object(before), Value::Object(after)) = (before, after) else { return Vec::new() };
-    let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
-    keys.sort();
-    keys.dedup();
-    keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).cloned().collect()
+    conditions.iter().filter(|one| one.is_worth_telling()).cloned().collect()
 }
 
 impl Plan {
     /// The plan for people.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        for part in &self.boundary {
-            let _ = writeln!(out, "~ boundary: {part} changes");
+        for aspect in &self.boundary {
+            let _ = writeln!(out, "~ boundary {aspect}");
         }
         for change in &self.changes {
             let mark = match change.action {
@@ -190,16 +159,20 @@ impl Plan {
                 Action::Held | Action::Stale => '=',
             };
             let owner = change.owner.as_ref().map_or_else(String::new, |owner| format!(" ({owner})"));
-            let fields =
-                if change.fields.is_empty() { String::new() } else { format!(": {}", change.fields.join(", ")) };
             let ends = if change.ends_route && change.action == Action::Refused { ": its route ends" } else { "" };
-            let _ = writeln!(out, "{mark} {} {}{owner}{fields}{ends}", change.action.word(), change.id);
+            let _ = writeln!(out, "{mark} {} {}{owner}{ends}", change.action.word(), change.id);
+            for aspect in &change.aspects {
+                let _ = writeln!(out, "    {aspect}");
+            }
             for reason in &change.reasons {
-                let _ = writeln!(out, "    {}", describe(reason));
+                let _ = writeln!(out, "    {}", reason.told());
             }
         }
         if let Some(held) = &self.held {
             let _ = writeln!(out, "held: {held}");
+        }
+        if let Some(pinned) = &self.pinned {
+            let _ = writeln!(out, "{}", crate::order::warning(pinned));
         }
         let _ = match self.generation {
             Some(generation) => writeln!(
@@ -211,16 +184,4 @@ impl Plan {
         };
         out
     }
-}
-
-/// A condition in one line: reason, place, words.
-pub(crate) fn describe(condition: &Condition) -> String {
-    let mut text = format!("{:?}", condition.reason);
-    if let Some(at) = &condition.at {
-        let _ = write!(text, " at {at}");
-    }
-    if !condition.message.is_empty() {
-        let _ = write!(text, ": {}", condition.message);
-    }
-    text
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use postern_config::merged::{Content, Digest};
+use postern_config::merged::{Content, Digest, Pinned};
 use postern_config::value::{Name, Timestamp};
 
 use crate::guard::Hold;
@@ -54,6 +54,8 @@ pub struct View {
     pub content: Option<Arc<Content>>,
     /// What the shrink guard keeps.
     pub hold: Option<Hold>,
+    /// The generation whose routes stay, when one is pinned.
+    pub pinned: Option<Pinned>,
     /// The boundary's store.
     pub boundary: SourceStatus,
     /// The registrations' store.

@@ -234,7 +234,7 @@ const LAYERS: &[Row] = &[
     (
         "router/src/",
         &["merged::read"],
-        &["router/src/snapshot/watch.rs", "router/src/cli.rs"],
+        &["router/src/snapshot/watch.rs", "router/src/cli.rs", "router/src/cli/"],
         "only watch reads the file, and the commands that are about files",
     ),
     ("router/src/", &["ArcSwap"], &["router/src/snapshot/store.rs"], "only store holds the pointer"),

@@ -13,6 +13,7 @@
 
 mod client;
 mod corpus;
+mod desk;
 mod dns;
 mod documents;
 mod echo;
@@ -39,6 +40,7 @@ pub mod websocket;
 
 pub use client::{Answer, Client, Request};
 pub use corpus::{Case, Expect, MARK, Way, play, shown};
+pub use desk::Desk;
 pub use dns::Dns;
 pub use documents::{BOUNDARY, HOST, Site, boundary_with, merged_file, registration};
 pub use echo::{EchoClient, EchoServer, asking};

@@ -1,11 +1,13 @@
 //! The boundary's layers around a registration's policies: defaults below, overrides above.
 
 use crate::cedar::Vocabulary;
-use crate::document::{AnyOf, Authorization, BodyPolicy, Identity, Mode, PathRule, PolicySet, RouteTimeouts};
+use crate::document::{
+    AnyOf, Authorization, BodyPolicy, Identity, Mode, PathRule, PolicySet, Registration, RouteTimeouts,
+};
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, pointer_token};
 
-use super::{Boundary, identity, rights};
+use super::{Boundary, Layer, identity, rights};
 
 /// What holds for a registration: field by field the override, else its own, else the default; then what
 /// its path rules demand. What callers must be allowed adds up, so that no layer can take another's demand away.
@@ -39,8 +41,50 @@ pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&P
     }
 }
 
+impl Boundary {
+    /// Which layer each policy of a registration's route comes from, for whoever asks why it is so. What callers must be
+    /// allowed adds up over layers: see [`Boundary::demands`].
+    pub fn origins<'b>(&'b self, registration: &'b Registration) -> Vec<(&'static str, Layer<'b>)> {
+        let (document, own) = (self.document(), &registration.policies);
+        let (upper, lower) = (&document.overrides.policies, &document.defaults.policies);
+        let governing = self.governing(registration);
+        let mut origins = Vec::new();
+        let mut tell = |policy, layers: [bool; 3]| {
+            let layer = match layers {
+                [true, ..] => Layer::Override,
+                [_, true, _] => Layer::Registration,
+                [.., true] => Layer::Default,
+                [false, false, false] => return,
+            };
+            origins.push((policy, layer));
+        };
+        let demanded = governing.claimed.iter().find_map(|rule| Some((rule, rule.require.authentication.as_ref()?)));
+        let usual = lower.authentication.as_ref().filter(|usual| demanded.is_none_or(|(_, one)| satisfies(usual, one)));
+        tell("authentication", [upper.authentication.is_some(), own.authentication.is_some(), usual.is_some()]);
+        // Destructured without `..`, so that a new policy cannot be forgotten here.
+        let PolicySet { authentication: _, authorization: _, identity_headers, timeouts, body, path, websocket } =
+            upper;
+        let RouteTimeouts { connect, first_byte, idle, total } = timeouts;
+        let (mine, usual) = (&own.timeouts, &lower.timeouts);
+        let headers = [identity_headers.is_some(), own.identity_headers.is_some(), lower.identity_headers.is_some()];
+        tell("identity_headers", headers);
+        tell("timeouts.connect", [connect.is_some(), mine.connect.is_some(), usual.connect.is_some()]);
+        tell("timeouts.first_byte", [first_byte.is_some(), mine.first_byte.is_some(), usual.first_byte.is_some()]);
+        tell("timeouts.idle", [idle.is_some(), mine.idle.is_some(), usual.idle.is_some()]);
+        tell("timeouts.total", [total.is_some(), mine.total.is_some(), usual.total.is_some()]);
+        tell("body.max", [body.max.is_some(), own.body.max.is_some(), lower.body.max.is_some()]);
+        tell("path", [path.is_some(), own.path.is_some(), lower.path.is_some()]);
+        tell("websocket", [websocket.is_some(), own.websocket.is_some(), lower.websocket.is_some()]);
+        let nobody = origins.iter().all(|(policy, _)| *policy != "authentication");
+        if let (true, Some((rule, _))) = (nobody, demanded) {
+            origins.insert(0, ("authentication", Layer::Rule(&rule.prefix)));
+        }
+        origins
+    }
+}
+
 /// Whether whoever passes `one` has passed `demanded`.
-pub(super) fn satisfies(one: &AnyOf, demanded: &AnyOf) -> bool {
+pub(crate) fn satisfies(one: &AnyOf, demanded: &AnyOf) -> bool {
     one.mode <= demanded.mode && one.any_of.iter().all(|way| demanded.any_of.contains(way))
 }
 

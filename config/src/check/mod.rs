@@ -23,4 +23,5 @@ pub use admit::{Refusal, admit, recheck};
 pub use boundary::Boundary;
 pub use identity::can_be_fetched;
 pub use keys::{algorithms_of, key_problems};
+pub(crate) use layers::satisfies;
 pub use rights::{Demand, Layer};

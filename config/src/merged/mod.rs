@@ -81,6 +81,18 @@ pub struct Sources {
     pub boundary: Source,
     /// The registrations' store.
     pub registrations: Source,
+    /// The generation whose routes stay whatever the registrations say, when somebody pinned one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pinned>,
+}
+
+/// A generation whose routes stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pinned {
+    /// Its number.
+    pub generation: u64,
+    /// When it was pinned.
+    pub since: Timestamp,
 }
 
 /// One store, as it was read.

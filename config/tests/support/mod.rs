@@ -124,6 +124,7 @@ pub(crate) fn header() -> Header {
                 items: Some(21),
                 ..Source::default()
             },
+            pinned: None,
         },
     }
 }

@@ -93,14 +93,20 @@ impl LogBuffer {
         Self { bytes: Vec::new(), lines: 0, sender: None, dropped: Arc::default() }
     }
 
-    /// Whether lines are wanted.
-    pub(crate) fn is_on(&self) -> bool {
-        self.sender.is_some()
+    /// Adds a line, and shows it. When the log is off it stands there until the next one.
+    pub(crate) fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+        if self.sender.is_none() {
+            self.bytes.clear();
+        }
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.lines += 1;
+        &self.bytes[start..]
     }
 
     /// Whether it should be handed over now.
     pub(crate) fn is_full(&self) -> bool {
-        self.bytes.len() >= FULL
+        self.sender.is_some() && self.bytes.len() >= FULL
     }
 
     /// Hands what there is to the writing thread; drops and counts it when that one is behind.
@@ -125,9 +131,9 @@ impl Drop for LogBuffer {
 }
 
 /// Appends the line of an exchange.
-pub(super) fn line(buffer: &mut LogBuffer, exchange: &Exchange, took: Duration) {
+pub(super) fn line(out: &mut Vec<u8>, exchange: &Exchange, took: Duration) {
     let record = &exchange.record;
-    let mut line = Line::begin(&mut buffer.bytes, SystemTime::now() - took);
+    let mut line = Line::begin(out, SystemTime::now() - took);
     line.plain(",\"request_id\":\"", exchange.id.as_str());
     let head = exchange.head.as_deref();
     line.plain(",\"method\":\"", head.map_or("", |head| head.method().as_str()));
@@ -138,6 +144,9 @@ pub(super) fn line(buffer: &mut LogBuffer, exchange: &Exchange, took: Duration) 
     line.text(",\"path\":", head.map_or("", |head| head.path()));
     line.number(",\"status\":", record.status.into());
     decision(&mut line, record);
+    if let Some(kind) = &record.destination_error {
+        line.text(",\"destination_error\":", kind);
+    }
     line.number(",\"bytes_in\":", exchange.bytes_in.as_ref().map_or(0, |bytes| bytes.get()));
     line.number(",\"bytes_out\":", exchange.bytes_out);
     line.millis(",\"duration_ms\":", Some(took));
@@ -150,7 +159,6 @@ pub(super) fn line(buffer: &mut LogBuffer, exchange: &Exchange, took: Duration) 
         line.raw(",\"reused\":", if phases.reused { "true" } else { "false" });
     }
     line.end();
-    buffer.lines += 1;
 }
 
 /// What was decided of a request and why, as every log tells it: for which route, where it went, who asked, and which

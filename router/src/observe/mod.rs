@@ -8,6 +8,7 @@ mod decisions;
 mod line;
 mod listeners;
 mod metrics;
+mod recent;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -18,10 +19,11 @@ pub(crate) use access_log::{LogBuffer, LogWriter};
 pub(crate) use line::Line;
 pub(crate) use listeners::{CertificateCells, Certificates, HandshakeFailure, ReloadResult};
 pub(crate) use metrics::{CoreMetrics, Metrics, RouteSeries, render};
+pub(crate) use recent::Recent;
 
 use postern_config::value::HostName;
 
-use crate::http1::{RequestHead, Version};
+use crate::http1::{RequestHead, ResponseHead, Version, text};
 use crate::principal::Principal;
 use crate::reject::{Reason, Rejection, grpc};
 use crate::rights::Verdict;
@@ -60,6 +62,8 @@ pub(crate) struct Record {
     pub(crate) reason: Option<Reason>,
     pub(crate) detail: Box<str>,
     pub(crate) phases: Phases,
+    /// What kind of error a destination of AWS says that its answer is.
+    pub(crate) destination_error: Option<Box<str>>,
 }
 
 /// How it came to its end.
@@ -116,6 +120,17 @@ impl Exchange {
         self.record.detail = rejection.detail.as_ref().into();
     }
 
+    /// A destination answered.
+    pub(crate) fn answered(&mut self, head: &ResponseHead) {
+        self.record.status = head.status().as_u16();
+        // The body may repeat what the client sent, credentials too; this word does not.
+        if self.record.status >= 400
+            && let Some(kind) = head.fields().get("x-amzn-errortype").and_then(text)
+        {
+            self.record.destination_error = Some(kind.chars().take(100).collect());
+        }
+    }
+
     /// So many bytes of the answer's body went to the client.
     pub(crate) fn answer_bytes(&mut self, bytes: u64) {
         self.bytes_out += bytes;
@@ -144,7 +159,8 @@ impl Drop for Exchange {
         }
         let took = self.started.elapsed();
         self.core.metrics.end(&self.core, &self.record, took);
-        self.core.log(|buffer| access_log::line(buffer, self, took));
+        let is_notable = recent::is_notable(&self.record, took);
+        self.core.log(is_notable, |out| access_log::line(out, self, took));
         if let Some(audit) = &self.core.shared.audit {
             audited::note(audit, self);
         }

@@ -153,6 +153,7 @@ impl<'b> Compiler<'b> {
         Ok(RoutePlan {
             id: route.id.as_str().into(),
             owner: self.shared(route.owner.as_str()),
+            origins: self.origins(route),
             targets,
             ways,
             insists: proof.is_none_or(|any_of| any_of.mode == Mode::Enforce),
@@ -169,6 +170,14 @@ impl<'b> Compiler<'b> {
             raw_path: policies.path == Some(PathHandling::Raw),
             websocket: (policies.websocket == Some(true)).then(|| or(policies.timeouts.idle, WEBSOCKET_IDLE)),
         })
+    }
+
+    /// In the same words for all routes that are alike, and those are kept once.
+    fn origins(&mut self, route: &Route) -> Arc<str> {
+        let registration = route.registration();
+        let origins = self.boundary.origins(&registration);
+        let words: Vec<String> = origins.iter().map(|(policy, layer)| format!("{policy} from {layer}")).collect();
+        self.shared(&words.join(", "))
     }
 
     fn way(&self, way: &Authenticator) -> Result<Way, String> {

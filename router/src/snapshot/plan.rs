@@ -16,6 +16,8 @@ pub(crate) struct RoutePlan {
     pub(crate) id: Arc<str>,
     /// Who answers for it, for logs and metrics.
     pub(crate) owner: Arc<str>,
+    /// Which layer each of its policies comes from, in words.
+    pub(crate) origins: Arc<str>,
     /// Where it leads, by weight.
     pub(crate) targets: Box<[Target]>,
     /// Ways to prove who calls; empty means open.
@@ -107,4 +109,4 @@ pub(crate) struct ClaimPath(pub(crate) SmallVec<[Box<str>; 2]>);
 pub(crate) const WEBSOCKET_IDLE: Duration = Duration::from_secs(600);
 
 /// The most bytes of a request's body when nobody says anything: what a private API takes.
-pub(crate) const BODY_MAX: u64 = 10 * 1024 * 1024;
+pub(crate) const BODY_MAX: u64 = postern_config::limits::BODY_BYTES;

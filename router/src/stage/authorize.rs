@@ -100,6 +100,7 @@ mod tests {
     fn route(scopes: &[&str]) -> Arc<RoutePlan> {
         Arc::new(RoutePlan {
             id: "/orders#default".into(),
+            origins: "".into(),
             owner: "team-orders".into(),
             targets: Box::default(),
             ways: Box::default(),

@@ -4,6 +4,7 @@
 //! lock that makes this the only writer. What is written is read back as the router would read it; only if that
 //! gives the same content does it go live. Must never know where the content came from.
 
+mod aside;
 mod standing;
 
 use std::fs::{self, File};
@@ -14,13 +15,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use postern_config::condition::{Condition, ConditionType, Reason, Status};
-use postern_config::merged::{self, Content, Digest, FileKey, Header, Reading, Refused, Sources};
+use postern_config::merged::{self, Content, Digest, FileKey, Header, Pinned, Reading, Refused, Sources};
 use postern_config::secrets::{self, Secrets};
 use postern_config::value::Timestamp;
 use postern_config::{file, limits};
 
 use crate::issuers::known::Seen;
 use crate::redact;
+pub use aside::write_aside;
 pub use standing::{Standing, standing};
 
 /// Name of the merged file.
@@ -29,6 +31,8 @@ pub const MERGED: &str = "merged.json";
 pub const KEYS_SEEN: &str = "keys-seen.json";
 /// Name of the directory of past generations.
 pub const HISTORY: &str = "history";
+/// Name of the file of which generation is pinned.
+pub const PINNED: &str = "pinned.json";
 const LOCK: &str = ".lock";
 
 /// Why the directory cannot be used.
@@ -130,6 +134,7 @@ impl Publisher {
         file::sweep(&path);
         file::sweep(&directory.join(secrets::FILE_NAME));
         file::sweep(&directory.join(KEYS_SEEN));
+        file::sweep(&directory.join(PINNED));
         sweep_history(&history);
         let (found, highest) = standing(directory, key.as_ref());
         let secrets = fs::read(directory.join(secrets::FILE_NAME))
@@ -183,7 +188,10 @@ impl Publisher {
         self.notice_strangers();
         let path = self.directory.join(MERGED);
         let is_ours = self.is_intact();
-        let same = self.standing.as_ref().is_some_and(|standing| *standing.content == content);
+        let same = self
+            .standing
+            .as_ref()
+            .is_some_and(|standing| *standing.content == content && standing.header.sources.pinned == sources.pinned);
         if is_ours && same && *secrets == self.secrets {
             return Ok(Published::Unchanged);
         }
@@ -223,6 +231,46 @@ impl Publisher {
         if let Err(error) = file::replace(&path, &bytes, 0o640) {
             tracing::warn!(file = %path.display(), %error, "when keys were seen was not written");
         }
+    }
+
+    /// The generation that is pinned, as it was remembered.
+    pub fn pinned(&self) -> Option<Pinned> {
+        let bytes = file::read_bounded(&self.directory.join(PINNED), limits::BOUNDARY_BYTES).ok()?;
+        serde_json::from_slice(&bytes)
+            .inspect_err(|error| tracing::error!(%error, "{PINNED} cannot be read: nothing is pinned"))
+            .ok()
+    }
+
+    /// Remembers which generation is pinned, across restarts.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn remember_pinned(&self, pinned: Option<Pinned>) -> Result<(), PublishError> {
+        let path = self.directory.join(PINNED);
+        let done = match pinned {
+            Some(pinned) => file::replace(&path, &serde_json::to_vec(&pinned).unwrap_or_default(), 0o640),
+            None => fs::remove_file(&path).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            }),
+        };
+        done.map_err(|error| PublishError::Io { path, error })
+    }
+
+    /// What a past generation says.
+    ///
+    /// # Errors
+    /// When it is not kept any more, or cannot be read; in words.
+    pub fn past(&self, generation: u64) -> Result<Arc<Content>, String> {
+        if let Some(standing) = self.standing.as_ref().filter(|standing| standing.header.generation == generation) {
+            return Ok(Arc::clone(&standing.content));
+        }
+        let path = self.directory.join(HISTORY).join(format!("{generation:010}.json"));
+        let bytes = file::read_bounded(&path, limits::MERGED_FILE_BYTES)
+            .map_err(|error| format!("generation {generation} is not kept: {error}"))?;
+        let reading =
+            merged::read(&bytes, self.key.as_ref()).map_err(|error| format!("generation {generation}: {error}"))?;
+        Ok(Arc::new(reading.content))
     }
 
     /// Says that what stands is what the stores say. A failure costs nothing but the look of age.
@@ -282,7 +330,9 @@ impl Publisher {
         if let Err(error) = file::replace(&path, bytes, 0o640) {
             tracing::error!(file = %path.display(), %error, "the copy for the history was not written");
         }
+        let pinned = self.pinned().map(|pinned| pinned.generation);
         let mut kept = standing::generations(&history);
+        kept.retain(|(generation, _)| Some(*generation) != pinned);
         kept.sort_unstable();
         for (_, name) in kept.iter().rev().skip(limits::HISTORY) {
             let _ = fs::remove_file(history.join(name));

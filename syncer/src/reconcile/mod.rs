@@ -5,6 +5,7 @@
 //! Must never know the format of either store.
 
 mod keys;
+pub mod pin;
 pub mod watch;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use postern_config::Boundary;
 use postern_config::merged::{Content, Sources};
 use postern_config::value::{Name, Timestamp};
 
+use self::pin::Pin;
 use crate::guard::Hold;
 use crate::issuers::discovery::Published as PublishedKeys;
 use crate::issuers::http::Http;
@@ -54,6 +56,7 @@ pub struct Reconciler {
     changed: bool,
     hold: Option<Hold>,
     beaten_at: Option<Timestamp>,
+    pin: Option<Pin>,
 }
 
 /// What a pass led to.
@@ -71,6 +74,7 @@ impl Reconciler {
         let standing = publisher.standing().map_or(&[][..], |standing| &standing.content.keys);
         let keys_remembered = publisher.keys_seen();
         let known = Known::of_standing(standing, &keys_remembered, settings.issuers.keep.duration(), now());
+        let pin = Pin::kept(&publisher);
         Self {
             publisher,
             known,
@@ -85,6 +89,7 @@ impl Reconciler {
             changed: true,
             hold: None,
             beaten_at: None,
+            pin,
         }
     }
 
@@ -170,10 +175,10 @@ impl Reconciler {
         let began = Instant::now();
         let made = pass::next(&Situation {
             boundary,
-            items: self.registrations.as_ref().map(|reading| reading.items.as_slice()),
+            items: self.registrations.as_ref().map(|reading| reading.items.as_slice()).filter(|_| self.pin.is_none()),
             observed_at: self.registrations_seen.unwrap_or(now),
             keys: &keys,
-            previous,
+            previous: self.pin.as_ref().map(|pin| &*pin.content).or(previous),
             generation: self.publisher.next_generation(),
             now,
             rules: &self.rules,
@@ -207,6 +212,7 @@ impl Reconciler {
         Sources {
             boundary: self.boundary.as_ref().map_or(before.boundary, |reading| reading.source.clone()),
             registrations: self.registrations.as_ref().map_or(before.registrations, |reading| reading.source.clone()),
+            pinned: self.pin.as_ref().map(|pin| pin.told),
         }
     }
 
@@ -222,6 +228,7 @@ impl Reconciler {
     /// Shows what stands.
     pub fn show(&self, status: &Status) {
         status.update(|view| {
+            view.pinned = self.pin.as_ref().map(|pin| pin.told);
             if let Some(standing) = self.publisher.standing() {
                 if view.digest != Some(standing.digest) {
                     view.content = Some(Arc::clone(&standing.content));

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use postern_config::merged::Content;
 use postern_config::value::Timestamp;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::issuer_http;
 use super::keys::{Issuers, pace};
+use super::pin::{self, Order, Orders};
 use super::{Outcome, Reconciler, now};
 use crate::issuers::watch::{Early, Looked, Watchers};
 use crate::limits;
@@ -62,6 +63,7 @@ pub struct Shared {
 pub struct Requests {
     released: AtomicBool,
     doubted: AtomicBool,
+    orders: Orders,
     wake: Notify,
 }
 
@@ -70,6 +72,13 @@ impl Requests {
     pub fn release(&self) {
         self.released.store(true, Ordering::Release);
         self.wake.notify_one();
+    }
+
+    /// Makes routes stay. What is given tells when that is carried out, or why it is not.
+    pub fn order(&self, order: Order) -> oneshot::Receiver<pin::Outcome> {
+        let carried_out = self.orders.give(order);
+        self.wake.notify_one();
+        carried_out
     }
 }
 
@@ -111,6 +120,11 @@ pub async fn run(
         }
         issuers.follow(reconciler.boundary(), &status);
         let released = requests.released.swap(false, Ordering::AcqRel);
+        if released {
+            reconciler.unpin();
+            reconciler.show(&status);
+        }
+        let ordered = obeyed(&mut reconciler, &requests);
         if released || reconciler.is_due(now()) {
             reconciler = pass_once(reconciler, released, &status).await;
             requests.doubted.store(reconciler.hold.is_some(), Ordering::Release);
@@ -118,12 +132,32 @@ pub async fn run(
             // Nothing can have changed, which is as good as a pass that changed nothing.
             reconciler.report_idle(&status);
         }
+        for waiting in ordered {
+            let _ = waiting.send(match &status.view().pass_error {
+                None => Ok(reconciler.generation()),
+                Some(error) => Err(error.clone()),
+            });
+        }
         issuers.answer(reconciler.generation(), status.view().pass_error.is_none());
         reconciler.beat(interval, now(), &status);
     }
     for task in [boundary, registrations, asking] {
         task.abort();
     }
+}
+
+/// Takes orders in; who gave one that is carried out by the next pass waits for it.
+fn obeyed(reconciler: &mut Reconciler, requests: &Requests) -> Vec<oneshot::Sender<pin::Outcome>> {
+    let orders = requests.orders.take().into_iter();
+    let obeyed = orders.filter_map(|(order, waiting)| match reconciler.obey(order, now()) {
+        Ok(()) => Some(waiting),
+        Err(error) => {
+            // Whoever does not wait any more need not know.
+            let _ = waiting.send(Err(error));
+            None
+        }
+    });
+    obeyed.collect()
 }
 
 /// A pass off the thread that answers on the admin address: with many registrations it takes a while.

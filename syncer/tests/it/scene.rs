@@ -63,6 +63,7 @@ pub(crate) fn text(content: &Content, generation: u64, previous: Option<Digest>,
     let sources = Sources {
         boundary: Source { uri: "s3://bucket/boundary.yaml".to_owned(), ..Source::default() },
         registrations: Source { uri: "dynamodb://table".to_owned(), ..Source::default() },
+        pinned: None,
     };
     let (bytes, digest) = merged::write(&Header { generation, previous, written_at: at, sources }, content, None);
     (String::from_utf8(bytes).unwrap(), digest)

@@ -21,6 +21,7 @@ mod measure;
 mod tests;
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::Method;
@@ -112,6 +113,35 @@ pub(crate) enum Passed {
     LeaseExpired,
 }
 
+/// Why a route that fits comes after the one that answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outranked {
+    /// The other one names the host more exactly.
+    Host,
+    /// The other one's path is more specific.
+    Path,
+    /// The other one asks for more conditions, or was there first.
+    Order,
+}
+
+/// Where a candidate stands in the order.
+#[derive(Clone, Copy)]
+struct Placed {
+    /// Of the trees that were looked in, the most specific first.
+    scope: usize,
+    rank: Rank,
+}
+
+impl Placed {
+    fn behind(self, first: Self) -> Outranked {
+        match self {
+            _ if self.scope != first.scope => Outranked::Host,
+            _ if self.rank != first.rank => Outranked::Path,
+            _ => Outranked::Order,
+        }
+    }
+}
+
 /// What the table says.
 pub(crate) enum Found<'t> {
     Route(&'t Arc<RoutePlan>),
@@ -159,30 +189,22 @@ impl RouteTable {
 
     /// The route that answers, telling `passed` of every better-placed one that does not.
     pub(crate) fn find(&self, query: &Query<'_>, mut passed: impl FnMut(&Arc<RoutePlan>, Passed)) -> Found<'_> {
-        let hashes: SmallVec<[SegmentHash; 16]> = query.segments.iter().map(|text| self.places.segment(text)).collect();
-        let fence = self.fences.as_ref().map_or(0, |fences| fences.depth(query.segments));
         let mut allowed = Vec::new();
-        for scope in self.scopes(query.host) {
-            let mut terminals = SmallVec::<[Terminal; 8]>::new();
-            let walk = Walk { hashes: &hashes, whole: !query.ambiguous };
-            self.collect(&walk, scope.root, &scope.place, Way::default(), &mut terminals);
-            terminals.sort_unstable_by_key(|terminal| std::cmp::Reverse(terminal.rank));
-            for candidate in terminals.iter().flat_map(|terminal| self.span(terminal.span)) {
-                // Two texts may share a hash.
-                if !self.patterns.fits(candidate.pattern, query.segments) {
-                    continue;
-                }
-                let route = &self.routes[candidate.route as usize];
-                match candidate.objection(query, fence) {
-                    None => return Found::Route(route),
-                    Some(objection) => {
-                        if objection == Passed::Method {
-                            candidate.methods.names(&mut allowed);
-                        }
-                        passed(route, objection);
+        let found = self.visit(query, |candidate, _, objection| {
+            let route = &self.routes[candidate.route as usize];
+            match objection {
+                None => return ControlFlow::Break(route),
+                Some(objection) => {
+                    if objection == Passed::Method {
+                        candidate.methods.names(&mut allowed);
                     }
+                    passed(route, objection);
                 }
             }
+            ControlFlow::Continue(())
+        });
+        if let Some(route) = found {
+            return Found::Route(route);
         }
         if allowed.is_empty() {
             return Found::Nothing;
@@ -190,6 +212,51 @@ impl RouteTable {
         allowed.sort_unstable();
         allowed.dedup();
         Found::OtherMethods(allowed)
+    }
+
+    /// The routes that would answer if the one that does were not there, the next one first, and why each comes after it.
+    pub(crate) fn outranked(&self, query: &Query<'_>) -> Vec<(&Arc<RoutePlan>, Outranked)> {
+        let mut winner = None;
+        let mut others = Vec::new();
+        self.visit(query, |candidate, place, objection| {
+            if objection.is_none() {
+                match winner {
+                    None => winner = Some(place),
+                    Some(first) => others.push((&self.routes[candidate.route as usize], place.behind(first))),
+                }
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        others
+    }
+
+    /// Every route whose host and path fit, the best-placed first, with what it has against the request.
+    fn visit<'t, B>(
+        &'t self,
+        query: &Query<'_>,
+        mut look: impl FnMut(&'t Candidate, Placed, Option<Passed>) -> ControlFlow<B>,
+    ) -> Option<B> {
+        let hashes: SmallVec<[SegmentHash; 16]> = query.segments.iter().map(|text| self.places.segment(text)).collect();
+        let fence = self.fences.as_ref().map_or(0, |fences| fences.depth(query.segments));
+        for (scope_index, scope) in self.scopes(query.host).iter().enumerate() {
+            let mut terminals = SmallVec::<[Terminal; 8]>::new();
+            let walk = Walk { hashes: &hashes, whole: !query.ambiguous };
+            self.collect(&walk, scope.root, &scope.place, Way::default(), &mut terminals);
+            terminals.sort_unstable_by_key(|terminal| std::cmp::Reverse(terminal.rank));
+            for terminal in &terminals {
+                let placed = Placed { scope: scope_index, rank: terminal.rank };
+                for candidate in self.span(terminal.span) {
+                    // Two texts may share a hash.
+                    if !self.patterns.fits(candidate.pattern, query.segments) {
+                        continue;
+                    }
+                    if let ControlFlow::Break(found) = look(candidate, placed, candidate.objection(query, fence)) {
+                        return Some(found);
+                    }
+                }
+            }
+        }
+        None
     }
 
     /// The trees to look in, the most specific first.

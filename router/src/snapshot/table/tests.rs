@@ -34,6 +34,7 @@ pub(super) fn table(specs: &[Spec], rules: &[RootPath]) -> RouteTable {
         .map(|spec| Entry {
             plan: Arc::new(RoutePlan {
                 id: spec.id.as_str().into(),
+                origins: "".into(),
                 owner: "team".into(),
                 targets: Box::default(),
                 ways: Box::default(),

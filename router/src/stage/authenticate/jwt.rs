@@ -105,6 +105,11 @@ impl Issuer {
         self.place.as_ref()
     }
 
+    /// Where its tokens name roles.
+    pub(super) fn roles(&self) -> &ClaimPath {
+        &self.roles
+    }
+
     /// Whether one of its keys has that name.
     pub(super) fn has_named(&self, kid: Option<&str>) -> bool {
         kid.is_some() && self.keys.iter().any(|key| key.kid() == kid)
@@ -241,7 +246,7 @@ impl Lifetime {
 }
 
 /// A token without a subject is fine: it is of a machine that only its scopes tell apart.
-fn subject(sub: Option<&Value>) -> Result<&str, Flaw> {
+pub(super) fn subject(sub: Option<&Value>) -> Result<&str, Flaw> {
     match sub {
         None => Ok(""),
         // It goes into logs and is compared: what is long or could forge a line is no name.
@@ -251,7 +256,7 @@ fn subject(sub: Option<&Value>) -> Result<&str, Flaw> {
 }
 
 /// `scope` (RFC 8693 §4.2) and `scp`, as issuers write them: words with blanks between, or a list.
-fn scopes(claims: &Map<String, Value>) -> Result<Vec<Box<str>>, Flaw> {
+pub(super) fn scopes(claims: &Map<String, Value>) -> Result<Vec<Box<str>>, Flaw> {
     let mut found = Vec::new();
     for claim in [claims.get("scope"), claims.get("scp")].into_iter().flatten() {
         match claim {

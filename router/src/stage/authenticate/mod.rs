@@ -4,6 +4,7 @@
 //! fetch a key: keys and hashes come compiled, the time is an argument. A step that fails refuses.
 
 mod api_key;
+mod assumed;
 mod basic;
 mod challenge;
 mod flaw;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use postern_config::document::CertificateSource;
 
 pub(crate) use self::api_key::KeyRealm;
+pub(crate) use self::assumed::assume;
 pub(crate) use self::basic::{PasswordQuestion, Realm};
 pub(crate) use self::flaw::Flaw;
 pub(crate) use self::jwt::Issuer;
