@@ -69,6 +69,12 @@ pub const CONSUMERS: usize = 10_000;
 /// Most keys of one consumer: one in use, and one to change over to.
 pub const CONSUMER_KEYS: usize = 2;
 
+/// Most clients of one realm of certificates.
+pub const CERTIFICATE_CLIENTS: usize = 10_000;
+
+/// Most names of one kind by which one client is known.
+pub const CERTIFICATE_NAMES: usize = 64;
+
 /// Longest request target and longest root path, in bytes: what a private API Gateway accepts.
 pub const PATH_BYTES: usize = 8_192;
 

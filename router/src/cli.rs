@@ -24,6 +24,7 @@ use postern_config::{Boundary, file, limits, parse, schema};
 use serde_json::json;
 
 use crate::Router;
+use crate::client_certificate::ClientCertificate;
 use crate::explain::{self, Asked, Assumed};
 use crate::freshness::unix_now;
 use crate::scrub;
@@ -150,6 +151,9 @@ struct Explain {
     /// Who it comes from: a JSON file with the claims of a token, taken for a good one of the route's issuer
     #[arg(long = "as", value_name = "FILE")]
     claims: Option<PathBuf>,
+    /// The certificate that the client shows (PEM); taken to be verified
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     /// How the explanation is written
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -460,7 +464,13 @@ impl Explain {
             let bytes = file::read_bounded(path, limits::BOUNDARY_BYTES).map_err(|error| error.to_string())?;
             explain::claims(&bytes).map_err(|error| wrong(&error))
         });
-        Ok(Assumed { client: self.client, at: self.at.map(|at| at.unix()), claims: claims.transpose()? })
+        let certificate = self.certificate.as_deref().map(|path| {
+            let pem = read(path)?;
+            let none = || format!("{} holds no certificate; write it as PEM", path.display());
+            ClientCertificate::first_of(&pem).ok_or_else(none)
+        });
+        let (claims, certificate) = (claims.transpose()?, certificate.transpose()?);
+        Ok(Assumed { client: self.client, at: self.at.map(|at| at.unix()), claims, certificate })
     }
 }
 

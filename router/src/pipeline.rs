@@ -20,7 +20,7 @@ use crate::reject::{self, Local, Reason, Rejection};
 use crate::rights::{Circumstances, Verdict};
 use crate::services::Core;
 use crate::snapshot::{RoutePlan, Snapshot, Target};
-use crate::stage::authenticate::{Outcome, Signed, Way, authenticate};
+use crate::stage::authenticate::{Certificates, Outcome, Relayed, Signed, Way, authenticate};
 use crate::stage::authorize::{Decided, Permit, authorize};
 use crate::stage::find::find;
 use crate::stage::identify::{self, Arrival, identify};
@@ -40,7 +40,7 @@ pub(crate) enum Answer<B> {
 /// Answers one request. Never fails: what goes wrong is an answer too.
 pub(crate) async fn handle<B: ClientBody>(
     core: &Rc<Core>,
-    arrival: Arrival,
+    arrival: &Arrival,
     head: RequestHead,
     body: B,
 ) -> (Box<Exchange>, Answer<B>) {
@@ -69,7 +69,7 @@ pub(crate) async fn handle<B: ClientBody>(
 }
 
 /// The answer to what came in place of a request.
-pub(crate) fn refuse(core: &Rc<Core>, arrival: Arrival, rejection: &Rejection) -> (Box<Exchange>, Local) {
+pub(crate) fn refuse(core: &Rc<Core>, arrival: &Arrival, rejection: &Rejection) -> (Box<Exchange>, Local) {
     let id = identify::RequestId::new(core.random());
     let mut exchange = Exchange::open(core, None, arrival.peer, id);
     let answer = refused(&mut exchange, rejection);
@@ -86,7 +86,7 @@ fn refused(exchange: &mut Exchange, rejection: &Rejection) -> Local {
 
 async fn run<B: ClientBody>(
     core: &Rc<Core>,
-    arrival: Arrival,
+    arrival: &Arrival,
     head: Rc<RequestHead>,
     body: B,
     exchange: &mut Exchange,
@@ -103,7 +103,7 @@ async fn run<B: ClientBody>(
     exchange.record.host = Some(request.host.clone());
     let route = found?;
     exchange.record.route = Some(Arc::clone(&route));
-    let principal = prove(core, &route, &request, now, exchange).await?;
+    let principal = prove(core, &route, &request, arrival, now, exchange).await?;
     exchange.record.principal = Some(principal.clone());
     let Decided { permit, verdicts } = authorize(route, principal, &circumstances(&request, now), false);
     exchange.record.verdicts.extend(verdicts);
@@ -135,11 +135,17 @@ async fn prove(
     core: &Rc<Core>,
     route: &RoutePlan,
     request: &identify::Request,
+    arrival: &Arrival,
     now: i64,
     exchange: &mut Exchange,
 ) -> Result<Principal, Rejection> {
     let (fields, query) = (request.head.fields(), request.head.query());
-    let proved = match authenticate(&route.ways, fields, query, now, &core.tokens) {
+    let asked = route.ways.iter().any(Way::asks_relayed);
+    let relayed = asked.then(|| identify::relayed_certificate(request, arrival, &core.shared.trust)).flatten();
+    let connection = arrival.certificate.as_deref();
+    let stands = connection.is_some_and(|certificate| certificate.stands_at(now));
+    let shown = Certificates { connection, stands, relayed: relayed.map(Relayed::Written) };
+    let proved = match authenticate(&route.ways, fields, query, shown, now, &core.tokens) {
         Ok(Outcome::Proved(principal)) => Ok(principal),
         // Boxed, so that no other request has the size of one that waits for this.
         Ok(Outcome::Ask(question)) => {

@@ -53,6 +53,8 @@ pub(crate) enum Via {
     Basic(Arc<str>),
     /// `api_key:NAME`.
     ApiKey(Arc<str>),
+    /// `mtls:NAME`.
+    Mtls(Arc<str>),
 }
 
 impl Via {
@@ -61,7 +63,7 @@ impl Via {
         match self {
             Self::None => "none",
             Self::Iam => "iam",
-            Self::Jwt(name) | Self::Basic(name) | Self::ApiKey(name) => name,
+            Self::Jwt(name) | Self::Basic(name) | Self::ApiKey(name) | Self::Mtls(name) => name,
         }
     }
 }
@@ -138,7 +140,12 @@ impl Principal {
         }
     }
 
-    /// The subject, the user, the consumer, `anonymous` or `iam`. Unique only together with [`via`](Self::via).
+    /// A client whose certificate was verified.
+    pub(crate) fn of_certificate(name: Arc<str>, via: Arc<str>, scopes: Arc<[Box<str>]>, claims: Arc<Value>) -> Self {
+        Self { via: Via::Mtls(Arc::clone(&via)), ..Self::of_key(name, via, scopes, claims) }
+    }
+
+    /// The subject, the user, the consumer, the client, `anonymous` or `iam`. Unique only together with [`via`](Self::via).
     pub(crate) fn name(&self) -> &str {
         match &self.name {
             Name::Fixed(name) => name,
@@ -146,7 +153,7 @@ impl Principal {
         }
     }
 
-    /// `jwt:NAME`, `basic:NAME`, `api_key:NAME`, `iam` or `none`.
+    /// `jwt:NAME`, `basic:NAME`, `api_key:NAME`, `mtls:NAME`, `iam` or `none`.
     pub(crate) fn via(&self) -> &str {
         self.via.as_str()
     }
@@ -229,7 +236,7 @@ impl Principal {
                 }
                 _ => return None,
             },
-            (None, Via::None | Via::Iam | Via::Jwt(_) | Via::ApiKey(_)) => return None,
+            (None, Via::None | Via::Iam | Via::Jwt(_) | Via::ApiKey(_) | Via::Mtls(_)) => return None,
         };
         has_one_reading(&text).then(|| text.into_owned())
     }

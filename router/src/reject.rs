@@ -47,6 +47,9 @@ pub(crate) enum Reason {
     TokenExpired,
     TokenRevoked,
     KeyExpired,
+    CertificateMissing,
+    CertificateNotKnown,
+    CertificateNotValid,
     ScopeMissing,
     Sigv4ScopeMismatch,
     Sigv4HeaderMismatch,
@@ -147,6 +150,9 @@ rows! {
     TokenExpired "token_expired" 401 Client "the token has expired";
     TokenRevoked "token_revoked" 401 Client "the token was revoked";
     KeyExpired "key_expired" 401 Client "the key has expired";
+    CertificateMissing "certificate_missing" 401 Client "a client certificate is required";
+    CertificateNotKnown "certificate_not_known" 401 Client "the client certificate is not one that is known here";
+    CertificateNotValid "certificate_not_valid" 401 Client "the client certificate is not valid any more, or not yet";
     ScopeMissing "scope_missing" 403 Client "the caller lacks a required scope";
     Sigv4ScopeMismatch "sigv4_scope_mismatch" 403 Client "the signature is made for another region or service";
     Sigv4HeaderMismatch "sigv4_header_mismatch" 403 Client "a signed header does not reach the destination as it was sent";

@@ -8,6 +8,7 @@ mod audit;
 mod authorization;
 mod certificates;
 mod changes;
+mod client_certificates;
 mod crowds;
 mod downgrades;
 mod draining;

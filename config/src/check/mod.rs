@@ -13,6 +13,7 @@ mod identity_token;
 mod keys;
 mod layers;
 mod matching;
+mod mtls;
 mod revoked;
 mod rights;
 mod rules;

@@ -9,6 +9,7 @@ mod identity;
 mod identity_token;
 pub(crate) mod mapping;
 mod maps;
+mod mtls;
 mod policies;
 mod registration;
 mod revoked;
@@ -23,6 +24,7 @@ pub use identity::{
     Algorithm, BasicRealm, BasicUser, ClaimRule, Identity, Jwk, Jwks, JwtIssuer, LockoutPolicy, TokenPlace,
 };
 pub use identity_token::IdentityToken;
+pub use mtls::{CertificateSource, MtlsClient, MtlsRealm};
 pub use policies::{AnyOf, Authenticator, BodyPolicy, PathHandling, PolicySet, RouteTimeouts};
 pub use registration::{ApiVersion, Registration, RegistrationKind, Rewrite, RouteId, RouteMatch, Target};
 pub use revoked::{RevokedDigests, RevokedText, RevokedTokens};

@@ -16,8 +16,8 @@ use super::line::{Aside, Unknown, entry, refused, understand};
 use super::{API_VERSION, Content, Digest, FileKey, Header, KIND, Sources};
 use crate::check::{Boundary, recheck};
 use crate::document::{
-    ApiKeyRealm, ApiVersion, BasicRealm, BoundaryDocument, BoundaryKind, Destination, Identity, JwtIssuer, PathRule,
-    PolicyLayer, Rights,
+    ApiKeyRealm, ApiVersion, BasicRealm, BoundaryDocument, BoundaryKind, Destination, Identity, JwtIssuer, MtlsRealm,
+    PathRule, PolicyLayer, Rights,
 };
 use crate::limits;
 use crate::parse::json_value;
@@ -268,6 +268,8 @@ struct Ways<'a> {
     basic: Vec<&'a RawValue>,
     #[serde(default, borrow)]
     api_key: Vec<&'a RawValue>,
+    #[serde(default, borrow)]
+    mtls: Vec<&'a RawValue>,
     #[serde(flatten)]
     unknown: BTreeMap<String, IgnoredAny>,
 }
@@ -314,7 +316,11 @@ fn read_identity(ways: &Ways<'_>, aside: &mut Aside) -> Identity {
         let at = format!("/identity/api_key/{index}");
         entry::<ApiKeyRealm>(raw, &at, schema::api_key_realm(), Unknown::Refused, aside)
     });
-    Identity { jwt, basic, api_key: api_key.collect() }
+    let api_key = api_key.collect();
+    let mtls = ways.mtls.iter().enumerate().filter_map(|(index, raw)| {
+        entry::<MtlsRealm>(raw, &format!("/identity/mtls/{index}"), schema::mtls_realm(), Unknown::Refused, aside)
+    });
+    Identity { jwt, basic, api_key, mtls: mtls.collect() }
 }
 
 /// A layer of policies. A policy that is not known is taken out of it as it is taken out of the routes that it

@@ -22,7 +22,7 @@ use super::destination::DestinationParts;
 use super::plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts, TokenPlan, WEBSOCKET_IDLE};
 use super::{Destination, HostSet, Snapshot, Speaks, TlsPlan, table};
 use crate::rights::compile::RightsCompiler;
-use crate::stage::authenticate::{Issuer, KeyRealm, Realm, Way};
+use crate::stage::authenticate::{CertificateRealm, Issuer, KeyRealm, Realm, Way};
 use crate::upstream::{ClientConfigs, Verify};
 
 /// What is fixed at start and matters here.
@@ -79,6 +79,7 @@ struct Compiler<'b> {
     issuers: HashMap<Name, Arc<Issuer>>,
     realms: HashMap<Name, Arc<Realm>>,
     key_realms: HashMap<Name, Arc<KeyRealm>>,
+    certificate_realms: HashMap<Name, Arc<CertificateRealm>>,
     destinations: HashMap<Arc<str>, Arc<Destination>>,
     rights: RightsCompiler<'b>,
     tls: ClientConfigs,
@@ -118,12 +119,17 @@ impl<'b> Compiler<'b> {
                 Err(why) => notes.push(format!("identity.api_key {}: {why}", document.name)),
             }
         }
+        let certificate_realms = identity.mtls.iter().map(|document| {
+            let realm = CertificateRealm::compile(document);
+            (document.name.clone(), Arc::new(realm))
+        });
         Self {
             boundary,
             options,
             issuers,
             realms,
             key_realms,
+            certificate_realms: certificate_realms.collect(),
             destinations: HashMap::new(),
             rights: RightsCompiler::new(boundary),
             tls: ClientConfigs::default(),
@@ -193,6 +199,7 @@ impl<'b> Compiler<'b> {
             Authenticator::Iam => Some(Way::Iam),
             Authenticator::Jwt(name) => self.issuers.get(name).cloned().map(Way::Jwt),
             Authenticator::Basic(name) => self.realms.get(name).cloned().map(Way::Basic),
+            Authenticator::Mtls(name) => self.certificate_realms.get(name).cloned().map(Way::Mtls),
             Authenticator::ApiKey(name) => self.key_realms.get(name).cloned().map(Way::ApiKey),
         };
         compiled.ok_or_else(|| format!("{way} could not be compiled, so nobody could be proved"))
