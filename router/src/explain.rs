@@ -208,6 +208,11 @@ fn prove(
             explanation.step("authenticate", "the password is taken to be right: explain does not check it".to_owned());
             Ok(question.principal())
         }
+        Ok(Outcome::Consult(external)) => {
+            let words = format!("{} is taken to say yes and no more: explain does not ask it", external.via());
+            explanation.step("authenticate", words);
+            Ok(external.unasked())
+        }
         Err(rejection) if !route.insists => {
             let verdict = Verdict::unproved(rejection.reason.code());
             explanation.step("authenticate", words_of(&verdict));

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::audit::Audit;
+use crate::authorizers::Authorizers;
 use crate::drain::Drain;
 use crate::hints::Hints;
 use crate::listener::Spread;
@@ -59,9 +60,10 @@ pub(crate) struct Core {
     pub(crate) metrics: Arc<CoreMetrics>,
     pub(crate) upstreams: Upstreams,
     pub(crate) tunnels: Tunnels,
+    pub(crate) authorizers: Authorizers,
     view: RefCell<View>,
     log: RefCell<LogBuffer>,
-    /// Tokens that were verified a moment ago, and keys that are asked for.
+    /// Tokens that were verified a moment ago, keys that are asked for, and what authorizers ruled.
     pub(crate) tokens: Memory,
     random: RefCell<fastrand::Rng>,
     series: RefCell<HashMap<Arc<str>, Arc<RouteSeries>, foldhash::fast::RandomState>>,
@@ -85,6 +87,7 @@ impl Core {
             metrics,
             upstreams,
             tunnels: Tunnels::default(),
+            authorizers: Authorizers::default(),
             log: RefCell::new(log),
             random: RefCell::new(fastrand::Rng::new()),
             series: RefCell::default(),

@@ -10,6 +10,7 @@ mod certificates;
 mod crowds;
 mod downgrades;
 mod draining;
+mod external_authorizer;
 mod files;
 mod forwarding;
 mod grpc;

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApiKeyRealm, RevokedTokens, Roots, is_default, mapping};
+use super::{ApiKeyRealm, ExternalAuthorizer, RevokedTokens, Roots, is_default, mapping};
 use crate::value::{HeaderName, Name, Period};
 
 /// The ways in which a caller can prove who it is.
@@ -22,6 +22,9 @@ pub struct Identity {
     /// Lists of consumers with keys, named `api_key:NAME` in policies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub api_key: Vec<ApiKeyRealm>,
+    /// Authorizers that are asked over HTTP, named `external:NAME` in policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<ExternalAuthorizer>,
 }
 
 /// An issuer of JSON Web Tokens.

@@ -5,6 +5,7 @@
 mod api_keys;
 mod authorization;
 mod boundary;
+mod external;
 mod identity;
 pub(crate) mod mapping;
 mod maps;
@@ -18,6 +19,7 @@ pub use boundary::{
     BoundaryDocument, BoundaryKind, ClientCertificate, Destination, DestinationTls, PathRule, PolicyLayer, Protocol,
     Requirement, Roots,
 };
+pub use external::{AuthorizerFormat, ExternalAuthorizer, PayloadFormat};
 pub use identity::{
     Algorithm, BasicRealm, BasicUser, ClaimRule, Identity, Jwk, Jwks, JwtIssuer, LockoutPolicy, TokenPlace,
 };

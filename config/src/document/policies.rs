@@ -44,7 +44,7 @@ pub struct PolicySet {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct AnyOf {
-    /// `jwt:NAME`, `basic:NAME`, `api_key:NAME`, `iam`, or `none`.
+    /// `jwt:NAME`, `basic:NAME`, `api_key:NAME`, `external:NAME`, `iam`, or `none`.
     pub any_of: Vec<Authenticator>,
     /// Whether who proves nothing is refused. In `shadow` such a caller goes on as one of whom nothing is known.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -64,6 +64,8 @@ pub enum Authenticator {
     Basic(Name),
     /// A key of a consumer of that realm.
     ApiKey(Name),
+    /// Whoever that authorizer says yes to.
+    External(Name),
 }
 
 impl FromStr for Authenticator {
@@ -74,10 +76,11 @@ impl FromStr for Authenticator {
             Some(("jwt", name)) => name.parse().map(Self::Jwt),
             Some(("basic", name)) => name.parse().map(Self::Basic),
             Some(("api_key", name)) => name.parse().map(Self::ApiKey),
+            Some(("external", name)) => name.parse().map(Self::External),
             None if text == "iam" => Ok(Self::Iam),
             None if text == "none" => Ok(Self::None),
             _ => Err(ValueError::new("is no way to authenticate")
-                .hint("write jwt:NAME, basic:NAME, api_key:NAME, iam or none")),
+                .hint("write jwt:NAME, basic:NAME, api_key:NAME, external:NAME, iam or none")),
         }
     }
 }
@@ -90,11 +93,17 @@ impl fmt::Display for Authenticator {
             Self::Jwt(name) => write!(f, "jwt:{name}"),
             Self::Basic(name) => write!(f, "basic:{name}"),
             Self::ApiKey(name) => write!(f, "api_key:{name}"),
+            Self::External(name) => write!(f, "external:{name}"),
         }
     }
 }
 
-leaf!(Authenticator, "postern-authenticator", "jwt:NAME, basic:NAME, api_key:NAME, iam or none.", "jwt:corp");
+leaf!(
+    Authenticator,
+    "postern-authenticator",
+    "jwt:NAME, basic:NAME, api_key:NAME, external:NAME, iam or none.",
+    "jwt:corp"
+);
 
 /// How long each phase may take.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -6,6 +6,7 @@
 mod api_key;
 mod basic;
 mod challenge;
+pub(crate) mod external;
 mod flaw;
 mod iam;
 mod json;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 pub(crate) use self::api_key::KeyRealm;
 pub(crate) use self::basic::{PasswordQuestion, Realm};
+use self::external::{External, Rulings};
 pub(crate) use self::flaw::Flaw;
 pub(crate) use self::jwt::Issuer;
 use self::presented::{Places, Presented};
@@ -53,21 +55,31 @@ pub(crate) enum Way {
     Basic(Arc<Realm>),
     /// A key of a consumer of that realm.
     ApiKey(Arc<KeyRealm>),
+    /// Whoever that authorizer says yes to.
+    External(Arc<External>),
 }
 
 impl Way {
+    /// Where all that it reads stands; nothing for `Authorization` where that is a way's usual place.
+    pub(crate) fn places(&self) -> &[TokenPlace] {
+        match self {
+            Self::External(external) => external.places(),
+            other => other.place().map_or(&[], std::slice::from_ref),
+        }
+    }
+
     /// Where its tokens or keys stand, when that is not `Authorization`.
-    pub(crate) fn place(&self) -> Option<&TokenPlace> {
+    fn place(&self) -> Option<&TokenPlace> {
         match self {
             Self::Jwt(issuer) => issuer.place(),
             Self::ApiKey(realm) => Some(realm.place()),
-            Self::None | Self::Iam | Self::Basic(_) => None,
+            Self::None | Self::Iam | Self::Basic(_) | Self::External(_) => None,
         }
     }
 
     fn uses_authorization(&self) -> bool {
         match self {
-            Self::None | Self::ApiKey(_) => false,
+            Self::None | Self::ApiKey(_) | Self::External(_) => false,
             Self::Iam | Self::Basic(_) => true,
             Self::Jwt(issuer) => issuer.place().is_none(),
         }
@@ -80,12 +92,16 @@ pub(crate) enum Outcome {
     Proved(Principal),
     /// A password must be checked, which takes too long for a serving thread.
     Ask(PasswordQuestion),
+    /// An authorizer must be asked, which takes a connection.
+    Consult(Arc<External>),
 }
 
-/// What one core remembers of tokens.
+/// What one core remembers of tokens and of callers.
 #[derive(Default)]
 pub(crate) struct Memory {
     verified: RefCell<VerifiedTokens>,
+    /// What authorizers ruled.
+    pub(crate) rulings: RefCell<Rulings>,
     /// Names of keys that nobody has, and who has been asked for them.
     pub(crate) unknown: RefCell<UnknownKeys>,
 }
@@ -134,6 +150,7 @@ fn decide(ways: &[Way], headers: &Fields, query: Option<&str>, now: i64, memory:
         Presented::Token { text, at } => by_token(ways, text, &at, now, memory).map(Outcome::Proved),
         Presented::Key { text, at } => api_key::verify(ways, text, &at, now).map(Outcome::Proved),
         Presented::Basic(base64) => basic::ask(ways, base64).map(Outcome::Ask),
+        Presented::Sources(external) => Ok(Outcome::Consult(Arc::clone(external))),
         Presented::Signed if ways.iter().any(|way| matches!(way, Way::Iam)) => Ok(Outcome::Proved(Principal::iam())),
         Presented::Signed => Err(Flaw::NotAccepted),
     }
@@ -146,7 +163,7 @@ fn by_token(ways: &[Way], text: &str, at: &Places<'_>, now: i64, memory: &Memory
         ways.iter().filter_map(|way| match way {
             // An issuer whose tokens come in a cookie does not take one from elsewhere.
             Way::Jwt(issuer) => at.contains(&issuer.place()).then_some(issuer),
-            Way::None | Way::Iam | Way::Basic(_) | Way::ApiKey(_) => None,
+            Way::None | Way::Iam | Way::Basic(_) | Way::ApiKey(_) | Way::External(_) => None,
         })
     };
     if issuers().next().is_none() {

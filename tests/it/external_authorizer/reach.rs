@@ -1,0 +1,101 @@
+//! Where an authorizer may be: what the boundary allows, and nowhere else.
+
+use std::net::TcpListener;
+
+use postern_config::merged::Digest;
+use postern_tests::run;
+
+use super::*;
+
+/// A boundary with a destination for routes, and one for the authorizer with these members.
+fn boundary(origin: u16, authorizer: u16, members: &str) -> String {
+    format!(
+        "apiVersion: postern/v1
+kind: Boundary
+hosts: [api.example.com]
+destinations:
+  - {{name: local, hosts: [localhost], schemes: [http], ports: [{origin}], addresses: [127.0.0.0/8]}}
+  - {{name: auth, hosts: [localhost], schemes: [http], ports: [{authorizer}], {members}}}
+identity: {{external: [{{name: legacy, url: 'http://localhost:{authorizer}', {TOKEN}}}]}}
+"
+    )
+}
+
+/// A route that asks it, one that could ask it, and one that does not.
+fn routes(port: u16) -> [String; 3] {
+    [("/orders", "'external:legacy'"), ("/either", "none, 'external:legacy'"), ("/open", "none")]
+        .map(|(root, ways)| registration(root, port, &format!("policies: {{authentication: {{any_of: [{ways}]}}}}")))
+}
+
+fn ask(router: &Router, path: &str) -> (u16, String) {
+    outcome(&router.send(&Request::new("GET", path).header("authorization", "allow")))
+}
+
+#[test]
+fn an_address_outside_of_its_networks_is_never_dialled() {
+    let (origin, authorizer) = (Origin::named("orders"), Origin::start(blueprint));
+    let outside = boundary(origin.port(), authorizer.port(), "addresses: [10.0.0.0/8]");
+    let site = Site::new(&outside, &routes(origin.port()));
+    let router = Router::serve(&site.merged());
+    assert_eq!(ask(&router, "/orders"), refused(503, "authorizer_unavailable"));
+    assert_eq!(ask(&router, "/either"), refused(503, "authorizer_unavailable"));
+    assert_eq!((authorizer.connections(), origin.received().len()), (0, 0));
+    assert_eq!(ask(&router, "/open"), passes());
+}
+
+#[test]
+fn nobody_at_its_address_lets_nobody_pass() {
+    let origin = Origin::named("orders");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = listener.local_addr().unwrap().port();
+    drop(listener);
+    let site = Site::new(&boundary(origin.port(), nobody, "addresses: [127.0.0.0/8]"), &routes(origin.port()));
+    let router = Router::serve(&site.merged());
+    assert_eq!(ask(&router, "/orders"), refused(503, "authorizer_unavailable"));
+    assert_eq!(origin.received().len(), 0);
+}
+
+/// The merged file with one text replaced by another, and a digest that fits.
+fn edited(site: &Site, from: &str, to: &str) -> Vec<u8> {
+    let text = String::from_utf8(std::fs::read(site.merged()).unwrap()).unwrap();
+    assert!(text.contains(from), "{text}");
+    let text = text.replacen(from, to, 1);
+    let body = &text[..text.rfind("\"digest\"").unwrap()];
+    format!("{body}\"digest\": \"{}\"\n}}\n", Digest::of(body.as_bytes())).into_bytes()
+}
+
+#[test]
+fn without_its_destination_or_with_a_field_that_is_not_known_its_routes_are_refused_and_never_open() {
+    let (origin, authorizer) = (Origin::named("orders"), Origin::start(blueprint));
+    let port = authorizer.port();
+    let site = Site::new(&boundary(origin.port(), port, "addresses: [127.0.0.0/8]"), &routes(origin.port()));
+    for (from, to) in [
+        (format!("\"ports\": [{port}]"), "\"ports\": [1]".to_owned()),
+        ("\"name\": \"auth\"".to_owned(), "\"name\": \"auth\", \"via\": \"proxy\"".to_owned()),
+        ("\"speaks\": \"token\"".to_owned(), "\"speaks\": \"token\", \"pin\": \"x\"".to_owned()),
+    ] {
+        let changed = tempfile::tempdir().unwrap();
+        let file = changed.path().join("merged.json");
+        std::fs::write(&file, edited(&site, &from, &to)).unwrap();
+        let router = Router::serve(&file);
+        for path in ["/orders", "/either"] {
+            assert_eq!(ask(&router, path), refused(404, "route_not_found"), "{to}");
+        }
+        assert_eq!(ask(&router, "/open"), passes());
+        let aside = router.snapshot()["quarantined"].to_string();
+        assert!(aside.contains("/orders#default") && aside.contains("legacy"), "{aside}");
+    }
+    assert_eq!(authorizer.connections(), 0);
+}
+
+#[test]
+fn a_boundary_that_names_an_authorizer_outside_of_its_destinations_is_refused_with_the_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("boundary.yaml");
+    let text = boundary(8_000, 8_001, "addresses: [127.0.0.0/8]").replace("ports: [8001]", "ports: [8002]");
+    std::fs::write(&file, text).unwrap();
+    let checked = run("postern-router", &["check", file.to_str().unwrap()]);
+    let said = format!("{}{}", checked.out, checked.err);
+    assert_eq!(checked.code, 1, "{said}");
+    assert!(said.contains("/identity/external/0/url") && said.contains("list it in destinations"), "{said}");
+}
