@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::http1::{Framing, RequestHead};
 use crate::pipeline::{check_signature, choose, circumstances, outbound};
 use crate::principal::Principal;
-use crate::reject::Rejection;
+use crate::reject::{Reason, Rejection};
 use crate::rights::Verdict;
 use crate::snapshot::table::Passed;
 use crate::snapshot::{RoutePlan, Snapshot};
@@ -202,7 +202,13 @@ fn prove(
     now: i64,
     explanation: &mut Explanation,
 ) -> Result<Principal, Rejection> {
-    match authenticate(&route.ways, request.head.fields(), request.head.query(), now, &Default::default()) {
+    let found = authenticate(&route.ways, request.head.fields(), request.head.query(), now, &Default::default());
+    let found = match found {
+        // No authorizer is asked about a path with two readings.
+        Ok(Outcome::Consult(_)) if circumstances(request, now).path.is_none() => Err(Reason::PathAmbiguous.into()),
+        found => found,
+    };
+    match found {
         Ok(Outcome::Proved(principal)) => Ok(principal),
         Ok(Outcome::Ask(question)) => {
             explanation.step("authenticate", "the password is taken to be right: explain does not check it".to_owned());

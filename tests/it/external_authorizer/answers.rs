@@ -168,11 +168,7 @@ fn a_request_authorizer_sees_what_would_arrive_and_its_policy_holds_for_the_path
     let sources = "identity_sources: [{header: x-key}, {query: t}, {cookie: sid}]";
     let scene = Scene::new(&format!("speaks: request, payload: '2.0', {sources}"), |received| {
         let arn = |path: &str| json!(format!("arn:aws:execute-api:*:*:*/*/GET/{path}"));
-        policy(
-            "u",
-            "Allow",
-            &json!([arn("orders/caf%C3%A9"), arn("orders/a:b*c"), told(received)["routeArn"]]),
-        )
+        policy("u", "Allow", &json!([arn("orders/caf%C3%A9"), arn("orders/a:b*c"), told(received)["routeArn"]]))
     });
     let ask = |target: &str| {
         let request = Request::new("GET", target).header("x-key", "k").header("cookie", "a=b; sid=s");
@@ -263,6 +259,9 @@ fn explain_does_not_ask_and_a_credential_is_written_down_nowhere() {
     let arguments = ["explain", merged.to_str().unwrap(), "GET http://api.example.com/orders", "-H"];
     let explained = run("postern-router", &[&arguments[..], &[&format!("authorization: {secret}")]].concat());
     assert!(explained.code == 0 && explained.out.contains("explain does not ask it"), "{}", explained.out);
+    let ambiguous = ["explain", merged.to_str().unwrap(), "GET http://api.example.com/raw/a%2fb", "-H"];
+    let explained = run("postern-router", &[&ambiguous[..], &["authorization: allow"]].concat());
+    assert!(explained.code == 1 && explained.out.contains("path_ambiguous"), "{}", explained.out);
     assert_eq!(scene.calls(), calls);
     let everywhere =
         [scene.router.diagnostics(), scene.router.admin("/metrics").text(), scene.router.snapshot().to_string()];

@@ -150,6 +150,19 @@ fn those_who_ask_the_same_at_once_share_a_call() {
 }
 
 #[test]
+fn an_authorizer_that_closes_what_could_be_kept_costs_nobody_an_answer() {
+    let scene = Scene::new(&format!("{TOKEN}, ttl: 0s"), |_| {
+        let yes = r#"{"isAuthorized": true}"#;
+        Reply::RawThenClose(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{yes}", yes.len()).into_bytes())
+    });
+    let mut client = scene.router.client();
+    for _ in 0..100 {
+        let answer = client.send(&Request::new("GET", "/orders").header("authorization", "alice"));
+        assert_eq!(outcome(&answer), passes());
+    }
+}
+
+#[test]
 fn when_whoever_calls_goes_away_another_one_calls() {
     let (scene, gate) = gated(&format!("{TOKEN}, timeout: 20s"));
     let mut leaving = Http2::connect(scene.router.address());

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use postern_config::merged::Digest;
-use postern_tests::run;
+use postern_tests::{Http2Origin, Message, run};
 
 use super::*;
 
@@ -41,6 +41,22 @@ fn an_address_outside_of_its_networks_is_never_dialled() {
     assert_eq!(ask(&router, "/either"), refused(503, "authorizer_unavailable"));
     assert_eq!((authorizer.connections(), origin.received().len()), (0, 0));
     assert_eq!(ask(&router, "/open"), passes());
+}
+
+#[test]
+fn an_authorizer_may_speak_http_2() {
+    let origin = Origin::named("orders");
+    let authorizer = Http2Origin::start(|asked| {
+        let event: Value = serde_json::from_slice(&asked.body).unwrap();
+        let yes = event["authorizationToken"] == "allow";
+        Message::answer(200, json!({"isAuthorized": yes}).to_string())
+    });
+    let spoken = "addresses: [127.0.0.0/8], protocol: h2c";
+    let site = Site::new(&boundary(origin.port(), authorizer.port(), spoken), &routes(origin.port()));
+    let router = Router::serve(&site.merged());
+    assert_eq!(ask(&router, "/orders"), passes());
+    let denied = router.send(&Request::new("GET", "/orders").header("authorization", "deny"));
+    assert_eq!(outcome(&denied), refused(403, "authorizer_denied"));
 }
 
 #[test]

@@ -52,11 +52,9 @@ impl Policy {
         for statement in statements {
             let (is_deny, resources) = read_statement(statement)?;
             if is_deny { &mut deny } else { &mut allow }.extend(resources);
-            if allow.len() + deny.len() > PATTERNS {
-                return Err("policyDocument: too many resources");
-            }
         }
-        Ok(Self { allow: allow.into(), deny: deny.into() })
+        let policy = Self { allow: allow.into(), deny: deny.into() };
+        (policy.size() <= RESOURCES_BYTES).then_some(policy).ok_or("policyDocument: too many resources")
     }
 
     /// Whether a call of that ARN is allowed.
@@ -164,8 +162,8 @@ fn texts(value: Option<&Value>) -> Option<Vec<&str>> {
 /// `arn`, partition, service, region, account, resource.
 const ARN_PARTS: usize = 6;
 
-/// Each of them is asked at every request.
-const PATTERNS: usize = 512;
+/// The most bytes of all resources: each is held against every request, and API Gateway's policies end at 8 KB.
+const RESOURCES_BYTES: usize = 16 * 1024;
 
 /// As long as ARNs get.
 const PATTERN_BYTES: usize = 2_048;

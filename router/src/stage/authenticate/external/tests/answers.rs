@@ -186,6 +186,8 @@ fn what_is_not_understood_lets_nobody_pass() {
     ] {
         assert_eq!(outcome(&with(&at, value.clone())), "authorizer_answer_invalid", "{at} {value}");
     }
+    let many: Vec<String> = (0..1_000).map(|n| format!("arn:aws:execute-api:*:*:*/{n}")).collect();
+    assert_eq!(outcome(&allowing(&json!(many))), "authorizer_answer_invalid");
     for body in [
         "",
         "null",
