@@ -20,7 +20,10 @@ pub(super) fn check(problems: &mut Vec<Problem>, document: &BoundaryDocument) {
     unique(problems, authorizers.iter().map(|one| &one.name), |index| format!("/identity/external/{index}/name"));
     for (index, authorizer) in authorizers.iter().enumerate() {
         let at = format!("/identity/external/{index}");
-        if let Err((field, message)) = reached_by(&document.destinations, authorizer) {
+        // Who takes all destinations away wants nothing reached, and is not held up by what was asked over them.
+        if !document.destinations.is_empty()
+            && let Err((field, message)) = reached_by(&document.destinations, authorizer)
+        {
             problems.push(
                 Problem::new(format!("{at}/{field}"), ProblemKind::NotFound, message)
                     .hint("list it in destinations: what an authorizer is asked over is allowed there, as for routes"),

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use postern_config::merged::Digest;
-use postern_tests::{Http2Origin, Message, run};
+use postern_tests::{Http2Origin, Message, Syncer, eventually, run};
 
 use super::*;
 
@@ -114,4 +114,43 @@ fn a_boundary_that_names_an_authorizer_outside_of_its_destinations_is_refused_wi
     let said = format!("{}{}", checked.out, checked.err);
     assert_eq!(checked.code, 1, "{said}");
     assert!(said.contains("/identity/external/0/url") && said.contains("list it in destinations"), "{said}");
+}
+
+#[test]
+fn taking_an_authorizer_away_refuses_its_routes_and_taking_its_destination_alone_is_a_slip() {
+    let (origin, authorizer) = (Origin::named("orders"), Origin::start(blueprint));
+    let place = tempfile::tempdir().unwrap();
+    let (file, registrations, out) =
+        (place.path().join("boundary.yaml"), place.path().join("registrations"), place.path().join("out"));
+    std::fs::create_dir(&registrations).unwrap();
+    for (index, text) in routes(origin.port()).iter().enumerate() {
+        std::fs::write(registrations.join(format!("{index}.yaml")), text).unwrap();
+    }
+    let full = boundary(origin.port(), authorizer.port(), "addresses: [127.0.0.0/8]");
+    let write = |text: &str| postern_config::file::replace(&file, text.as_bytes(), 0o600).unwrap();
+    write(&full);
+    let syncer = Syncer::run(file.to_str().unwrap(), registrations.to_str().unwrap(), &out, &[]);
+    eventually("a file", || out.join("merged.json").exists().then_some(()));
+    let router = Router::serve(&out.join("merged.json"));
+    assert_eq!(ask(&router, "/orders"), passes());
+
+    let unreached: Vec<&str> = full.lines().filter(|line| !line.contains("name: auth")).collect();
+    write(&unreached.join("\n"));
+    eventually("the problem", || syncer.diagnostics().contains("/identity/external/0/url").then_some(()));
+    assert_eq!(ask(&router, "/orders"), passes(), "what was known stays");
+
+    let nowhere: Vec<&str> = unreached.iter().copied().filter(|line| !line.contains("name: local")).collect();
+    write(&nowhere.join("\n").replace("destinations:", "destinations: []"));
+    eventually("nothing to be reached", || (ask(&router, "/open") == refused(404, "route_not_found")).then_some(()));
+    assert_eq!(ask(&router, "/orders"), refused(404, "route_not_found"));
+    write(&full);
+    eventually("all of it again", || (ask(&router, "/orders") == passes()).then_some(()));
+
+    let without: Vec<&str> = unreached.into_iter().filter(|line| !line.starts_with("identity")).collect();
+    write(&without.join("\n"));
+    eventually("the route to be refused", || {
+        (ask(&router, "/orders") == refused(404, "route_not_found")).then_some(())
+    });
+    assert_eq!(ask(&router, "/either"), refused(404, "route_not_found"));
+    assert_eq!(ask(&router, "/open"), passes());
 }
