@@ -88,7 +88,12 @@ impl Rulings {
         add(&mut caller, b"caller");
         add(&mut request, b"request");
         let (head, about) = (question.head, &question.about);
-        for part in [head.method().as_str(), question.scheme, about.host, head.target(), arn] {
+        // Whoever is told the client's address may go by it.
+        let client = match &external.authorizer.format {
+            Format::Token => String::new(),
+            Format::Request(_) | Format::Plain { .. } => about.client.to_canonical().to_string(),
+        };
+        for part in [head.method().as_str(), question.scheme, about.host, head.target(), arn, &client] {
             add(&mut request, part.as_bytes());
         }
         if let Format::Plain { headers, .. } = &external.authorizer.format {

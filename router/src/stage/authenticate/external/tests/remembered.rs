@@ -102,3 +102,19 @@ fn another_authorizer_finds_nothing_and_without_a_ttl_nothing_is_kept() {
     let none = external(&json!({"ttl": "0s"}));
     assert!(rulings.keys(&none, &question(&head), "arn").is_none());
 }
+
+#[test]
+fn whoever_is_told_the_client_s_address_is_asked_about_another_one() {
+    let rulings = Rulings::default();
+    let head = head(&get(&["authorization: a"]));
+    for (speaks, same) in [("token", true), ("request", false), ("plain", false)] {
+        let external = external(&json!({"speaks": speaks}));
+        let keys = |last: u8| {
+            let mut question = question(&head);
+            question.about.client = Ipv4Addr::new(192, 0, 2, last).into();
+            rulings.keys(&external, &question, "arn").unwrap().request
+        };
+        assert_eq!(keys(1) == keys(2), same, "{speaks}");
+        assert_eq!(keys(1), keys(1));
+    }
+}
