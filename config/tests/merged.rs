@@ -272,7 +272,7 @@ fn what_a_newer_syncer_adds_is_ignored_and_named() {
     let text = text(2);
     for (from, to, ignored) in [
         ("\"generation\"", "\"region\": {}, \"generation\"", "/region"),
-        ("\"identity\": {", "\"identity\": {\"external\": [{\"name\": \"x\"}], ", "/identity/external"),
+        ("\"identity\": {", "\"identity\": {\"saml\": [{\"name\": \"x\"}], ", "/identity/saml"),
         ("\"defaults\": {\"policies\": {", "\"defaults\": {\"policies\": {\"cors\": {}, ", "/defaults/policies/cors"),
         ("\"reason\": \"DestinationNotAllowed\"", "\"reason\": \"NewReason\"", "/refused/0/conditions/0"),
     ] {

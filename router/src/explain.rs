@@ -16,7 +16,7 @@ pub(crate) use self::asked::{Asked, Assumed, claims, parameters};
 use crate::http1::{Framing, RequestHead};
 use crate::pipeline::{check_signature, choose, circumstances, limit, outbound};
 use crate::principal::Principal;
-use crate::reject::Rejection;
+use crate::reject::{Reason, Rejection};
 use crate::rights::Verdict;
 use crate::snapshot::table::{Outranked, Passed};
 use crate::snapshot::{RoutePlan, Snapshot, Timeouts};
@@ -187,11 +187,22 @@ fn prove(
     }
     let shown = Certificates { connection: shown, stands: true, relayed: shown.map(Relayed::Read) };
     let (fields, query) = (request.head.fields(), request.head.query());
-    match authenticate(&route.ways, fields, query, shown, now, &Default::default()) {
+    let found = authenticate(&route.ways, fields, query, shown, now, &Default::default());
+    let found = match found {
+        // No authorizer is asked about a path with two readings.
+        Ok(Outcome::Consult(_)) if circumstances(request, now).path.is_none() => Err(Reason::PathAmbiguous.into()),
+        found => found,
+    };
+    match found {
         Ok(Outcome::Proved(principal)) => Ok(principal),
         Ok(Outcome::Ask(question)) => {
             explanation.step("authenticate", "the password is taken to be right: explain does not check it".to_owned());
             Ok(question.principal())
+        }
+        Ok(Outcome::Consult(external)) => {
+            let words = format!("{} is taken to say yes and no more: explain does not ask it", external.via());
+            explanation.step("authenticate", words);
+            Ok(external.unasked())
         }
         Err(rejection) if !route.insists => {
             let verdict = Verdict::unproved(rejection.reason.code());

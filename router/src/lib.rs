@@ -8,6 +8,7 @@
 mod admin;
 mod alarm;
 mod audit;
+mod authorizers;
 mod body;
 mod buffer;
 pub mod cli;

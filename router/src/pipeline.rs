@@ -20,6 +20,7 @@ use crate::reject::{self, Local, Reason, Rejection};
 use crate::rights::{Circumstances, Verdict};
 use crate::services::Core;
 use crate::snapshot::{RoutePlan, Snapshot, Target};
+use crate::stage::authenticate::external::{External, Question};
 use crate::stage::authenticate::{Certificates, Outcome, Relayed, Signed, Way, authenticate};
 use crate::stage::authorize::{Decided, Permit, authorize};
 use crate::stage::find::find;
@@ -103,7 +104,7 @@ async fn run<B: ClientBody>(
     exchange.record.host = Some(request.host.clone());
     let route = found?;
     exchange.record.route = Some(Arc::clone(&route));
-    let principal = prove(core, &route, &request, arrival, now, exchange).await?;
+    let principal = prove(core, &snapshot, &route, &request, arrival, now, exchange).await?;
     exchange.record.principal = Some(principal.clone());
     let Decided { permit, verdicts } = authorize(route, principal, &circumstances(&request, now), false);
     exchange.record.verdicts.extend(verdicts);
@@ -133,6 +134,7 @@ async fn run<B: ClientBody>(
 /// Who calls. Where that is only tried out, whoever proves nothing goes on as one of whom nothing is known.
 async fn prove(
     core: &Rc<Core>,
+    snapshot: &Snapshot,
     route: &RoutePlan,
     request: &identify::Request,
     arrival: &Arrival,
@@ -151,6 +153,7 @@ async fn prove(
         Ok(Outcome::Ask(question)) => {
             Box::pin(core.shared.passwords.verify(question, request.client, Instant::now())).await
         }
+        Ok(Outcome::Consult(external)) => Box::pin(consult(core, snapshot, &external, request, now)).await,
         Err(rejection) => Err(rejection),
     };
     match proved {
@@ -160,6 +163,20 @@ async fn prove(
         }
         proved => proved,
     }
+}
+
+/// Who calls, as an authorizer says.
+async fn consult(
+    core: &Rc<Core>,
+    snapshot: &Snapshot,
+    external: &External,
+    request: &identify::Request,
+    now: i64,
+) -> Result<Principal, Rejection> {
+    let (head, id) = (&*request.head, request.id.as_str());
+    let question = Question { head, about: circumstances(request, now), scheme: request.scheme, id };
+    let arrives = |name: &str| transform::arrives(head, &snapshot.settable, name);
+    core.authorizers.ask(external, &question, arrives, &core.tokens.rulings, &core.upstreams).await
 }
 
 /// What rights may depend on.
@@ -216,7 +233,7 @@ pub(crate) fn outbound(
     // Where proof is only tried out, a key may stand there that proved nothing, and is one all the same.
     let tried = !permit.route().insists && !principal.has_signed();
     let off = if principal.has_token() || tried { &*permit.route().ways } else { &[] };
-    let off = off.iter().filter_map(Way::place);
+    let off = off.iter().flat_map(Way::places);
     let claim = |path: &_| principal.claim(path);
     transform::request(request, peer, permit.route(), target, &snapshot.settable, upgrade, &off, identity_token, claim)
 }

@@ -13,6 +13,7 @@ mod crowds;
 mod downgrades;
 mod draining;
 mod explaining;
+mod external_authorizer;
 mod files;
 mod forwarding;
 mod grpc;

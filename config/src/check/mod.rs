@@ -6,6 +6,7 @@ mod admit;
 mod api_keys;
 mod boundary;
 mod destination;
+mod external;
 mod hashes;
 mod hosts;
 mod identity;
@@ -22,6 +23,7 @@ mod tokens;
 
 pub use admit::{Refusal, admit, recheck};
 pub use boundary::Boundary;
+pub use external::reached_by;
 pub use identity::can_be_fetched;
 pub use keys::{algorithms_of, key_problems};
 pub(crate) use layers::satisfies;

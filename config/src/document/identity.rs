@@ -7,7 +7,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApiKeyRealm, MtlsRealm, RevokedTokens, Roots, is_default, mapping};
+use super::{ApiKeyRealm, ExternalAuthorizer, MtlsRealm, RevokedTokens, Roots, is_default, mapping};
 use crate::value::{HeaderName, Name, Period};
 
 /// The ways in which a caller can prove who it is.
@@ -26,6 +26,9 @@ pub struct Identity {
     /// Lists of clients with certificates, named `mtls:NAME` in policies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mtls: Vec<MtlsRealm>,
+    /// Authorizers that are asked over HTTP, named `external:NAME` in policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<ExternalAuthorizer>,
 }
 
 /// An issuer of JSON Web Tokens.

@@ -15,7 +15,8 @@ use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 use crate::document::{
-    ApiKeyRealm, BasicRealm, BoundaryDocument, Destination, JwtIssuer, MtlsRealm, PolicyLayer, Registration,
+    ApiKeyRealm, BasicRealm, BoundaryDocument, Destination, ExternalAuthorizer, JwtIssuer, MtlsRealm, PolicyLayer,
+    Registration,
 };
 use crate::problem::Problem;
 use crate::route::Route;
@@ -73,6 +74,12 @@ pub(crate) fn api_key_realm() -> &'static Checker {
 pub(crate) fn mtls_realm() -> &'static Checker {
     static CHECKER: OnceLock<Checker> = OnceLock::new();
     CHECKER.get_or_init(Checker::of::<MtlsRealm>)
+}
+
+/// The checker of the merged file's authorizers.
+pub(crate) fn authorizer() -> &'static Checker {
+    static CHECKER: OnceLock<Checker> = OnceLock::new();
+    CHECKER.get_or_init(Checker::of::<ExternalAuthorizer>)
 }
 
 /// The checker of the merged file's layers of policies.

@@ -50,11 +50,19 @@ pub(super) fn of_certificate_realm(name: &str) -> HeaderValue {
     HeaderValue::try_from(format!("ClientCertificate realm=\"{name}\"")).unwrap_or(CERTIFICATE)
 }
 
+/// The challenge of an authorizer: of bearers where it reads `Authorization`, else a scheme of our own, as keys have one.
+pub(super) fn of_authorizer(name: &str, bearer: bool) -> HeaderValue {
+    match bearer {
+        true => BEARER,
+        false => HeaderValue::try_from(format!("External realm=\"{name}\"")).unwrap_or(EXTERNAL),
+    }
+}
+
 /// Which scopes are missing; without their names where issuers of one route ask for different ones.
 fn insufficient(ways: &[Way]) -> HeaderValue {
     let mut asked = ways.iter().filter_map(|way| match way {
         Way::Jwt(issuer) => issuer.rules().insufficient(),
-        Way::None | Way::Iam | Way::Basic(_) | Way::ApiKey(_) | Way::Mtls(_) => None,
+        Way::None | Way::Iam | Way::Basic(_) | Way::ApiKey(_) | Way::Mtls(_) | Way::External(_) => None,
     });
     match (asked.next(), asked.next()) {
         (Some(only), None) => only.clone(),
@@ -73,6 +81,7 @@ fn challenges(ways: &[Way], bearer: &HeaderValue) -> Challenges {
             Way::Basic(realm) => realm.challenge(),
             Way::ApiKey(realm) => realm.challenge(),
             Way::Mtls(realm) => realm.challenge(),
+            Way::External(external) => external.challenge(),
         };
         if !found.contains(challenge) {
             found.push(challenge.clone());
@@ -100,6 +109,7 @@ const INSUFFICIENT: HeaderValue = HeaderValue::from_static(r#"Bearer realm="post
 const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="postern", charset="UTF-8""#);
 const API_KEY: HeaderValue = HeaderValue::from_static(r#"ApiKey realm="postern""#);
 const CERTIFICATE: HeaderValue = HeaderValue::from_static(r#"ClientCertificate realm="postern""#);
+const EXTERNAL: HeaderValue = HeaderValue::from_static(r#"External realm="postern""#);
 const SIGNATURE: HeaderValue = HeaderValue::from_static("AWS4-HMAC-SHA256");
 
 /// Keys that are being fetched are there within a second, as a rule.

@@ -7,6 +7,7 @@ mod api_key;
 mod assumed;
 mod basic;
 mod challenge;
+pub(crate) mod external;
 mod flaw;
 mod iam;
 mod json;
@@ -33,6 +34,7 @@ use postern_config::document::CertificateSource;
 pub(crate) use self::api_key::KeyRealm;
 pub(crate) use self::assumed::assume;
 pub(crate) use self::basic::{PasswordQuestion, Realm};
+use self::external::{External, Rulings};
 pub(crate) use self::flaw::Flaw;
 pub(crate) use self::jwt::Issuer;
 use self::mtls::KnownCertificates;
@@ -62,15 +64,25 @@ pub(crate) enum Way {
     ApiKey(Arc<KeyRealm>),
     /// A certificate of a client of that realm.
     Mtls(Arc<CertificateRealm>),
+    /// Whoever that authorizer says yes to.
+    External(Arc<External>),
 }
 
 impl Way {
+    /// Where all that it reads stands; nothing for `Authorization` where that is a way's usual place.
+    pub(crate) fn places(&self) -> &[TokenPlace] {
+        match self {
+            Self::External(external) => external.places(),
+            other => other.place().map_or(&[], std::slice::from_ref),
+        }
+    }
+
     /// Where its tokens or keys stand, when that is not `Authorization`.
-    pub(crate) fn place(&self) -> Option<&TokenPlace> {
+    fn place(&self) -> Option<&TokenPlace> {
         match self {
             Self::Jwt(issuer) => issuer.place(),
             Self::ApiKey(realm) => Some(realm.place()),
-            Self::None | Self::Iam | Self::Basic(_) | Self::Mtls(_) => None,
+            Self::None | Self::Iam | Self::Basic(_) | Self::Mtls(_) | Self::External(_) => None,
         }
     }
 
@@ -81,7 +93,7 @@ impl Way {
 
     fn uses_authorization(&self) -> bool {
         match self {
-            Self::None | Self::ApiKey(_) | Self::Mtls(_) => false,
+            Self::None | Self::ApiKey(_) | Self::Mtls(_) | Self::External(_) => false,
             Self::Iam | Self::Basic(_) => true,
             Self::Jwt(issuer) => issuer.place().is_none(),
         }
@@ -94,13 +106,17 @@ pub(crate) enum Outcome {
     Proved(Principal),
     /// A password must be checked, which takes too long for a serving thread.
     Ask(PasswordQuestion),
+    /// An authorizer must be asked, which takes a connection.
+    Consult(Arc<External>),
 }
 
-/// What one core remembers of tokens and certificates.
+/// What one core remembers of tokens, certificates and callers.
 #[derive(Default)]
 pub(crate) struct Memory {
     verified: RefCell<VerifiedTokens>,
     certificates: RefCell<KnownCertificates>,
+    /// What authorizers ruled.
+    pub(crate) rulings: RefCell<Rulings>,
     /// Names of keys that nobody has, and who has been asked for them.
     pub(crate) unknown: RefCell<UnknownKeys>,
 }
@@ -161,6 +177,7 @@ fn decide(
         Presented::Token { text, at } => by_token(ways, text, &at, now, memory).map(Outcome::Proved),
         Presented::Key { text, at } => api_key::verify(ways, text, &at, now).map(Outcome::Proved),
         Presented::Basic(base64) => basic::ask(ways, base64).map(Outcome::Ask),
+        Presented::Sources(external) => Ok(Outcome::Consult(Arc::clone(external))),
         Presented::Signed if ways.iter().any(|way| matches!(way, Way::Iam)) => Ok(Outcome::Proved(Principal::iam())),
         Presented::Signed => Err(Flaw::NotAccepted),
     }
@@ -173,7 +190,7 @@ fn by_token(ways: &[Way], text: &str, at: &Places<'_>, now: i64, memory: &Memory
         ways.iter().filter_map(|way| match way {
             // An issuer whose tokens come in a cookie does not take one from elsewhere.
             Way::Jwt(issuer) => at.contains(&issuer.place()).then_some(issuer),
-            Way::None | Way::Iam | Way::Basic(_) | Way::ApiKey(_) | Way::Mtls(_) => None,
+            Way::None | Way::Iam | Way::Basic(_) | Way::ApiKey(_) | Way::Mtls(_) | Way::External(_) => None,
         })
     };
     if issuers().next().is_none() {

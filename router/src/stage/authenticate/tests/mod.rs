@@ -170,6 +170,6 @@ fn present(ways: &[Way], token: &str) -> Result<Principal, Flaw> {
     }
     match decide(ways, &authorization(&value), None, Certificates::default(), NOW, &Memory::default())? {
         Outcome::Proved(principal) => Ok(principal),
-        Outcome::Ask(_) => panic!("a token is no password"),
+        Outcome::Ask(_) | Outcome::Consult(_) => panic!("a token is judged here"),
     }
 }

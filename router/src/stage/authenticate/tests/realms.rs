@@ -26,6 +26,7 @@ fn ask(ways: &[Way], credentials: &str) -> Result<PasswordQuestion, Flaw> {
     let value = format!("Basic {}", STANDARD.encode(credentials));
     match decide(ways, &authorization(&value), None, Certificates::default(), NOW, &Memory::default())? {
         Outcome::Ask(question) => Ok(question),
+        Outcome::Consult(_) => panic!("a password is asked about here"),
         Outcome::Proved(_) => panic!("a password is asked about"),
     }
 }

@@ -37,6 +37,7 @@ fn outcome(ways: &[Way], headers: &Fields, query: Option<&str>) -> String {
     match decide(ways, headers, query, Certificates::default(), NOW, &Memory::default()) {
         Ok(Outcome::Proved(principal)) => principal.via().to_owned(),
         Ok(Outcome::Ask(_)) => "ask".to_owned(),
+        Ok(Outcome::Consult(_)) => "consult".to_owned(),
         Err(flaw) => format!("{flaw:?}"),
     }
 }
