@@ -6,6 +6,7 @@ mod addresses;
 mod api_keys;
 mod audit;
 mod authorization;
+mod canaries;
 mod certificates;
 mod changes;
 mod client_certificates;
