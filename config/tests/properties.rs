@@ -9,7 +9,7 @@ use postern_config::Boundary;
 use postern_config::check::{Demand, admit, recheck};
 use postern_config::document::{
     AnyOf, Authenticator, Authorization, BodyPolicy, IdentityToken, Mode, PathHandling, PolicySet, Registration,
-    Rewrite, RouteId, RouteMatch, RouteTimeouts, Target,
+    Rewrite, RouteId, RouteMatch, RouteTimeouts, Target, Telemetry,
 };
 use postern_config::route::Route;
 use postern_config::value::{
@@ -82,6 +82,7 @@ fn policies() -> impl Strategy<Value = PolicySet> {
                 claims: IndexMap::new(),
             }),
             timeouts: RouteTimeouts { connect, first_byte, idle, total },
+            telemetry: Telemetry::default(),
             body: BodyPolicy { max: max.map(ByteSize::new) },
             path: more.0,
             websocket: more.1,

@@ -349,7 +349,7 @@ fn look_after_key(keeper: KeyKeeper) -> Result<(Sender<()>, JoinHandle<()>), Sta
 fn log_writer(settings: &Settings) -> Result<Option<LogWriter>, StartError> {
     match settings.access_log.as_str() {
         "off" => Ok(None),
-        sink => match LogWriter::start(sink) {
+        sink => match LogWriter::start(sink, settings.log_format()) {
             Ok(writer) => Ok(Some(writer)),
             Err(error) => Err(StartError::AccessLog { sink: sink.to_owned(), error }),
         },

@@ -124,11 +124,16 @@ impl Core {
         self.random.borrow_mut().u32(..bound)
     }
 
-    /// Writes the line of a request: for the log, when there is one, and for whoever asks about it soon.
-    pub(crate) fn log(&self, is_notable: bool, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Writes the line of a request: for whoever asks about it soon, and for the log, when there is one and it is wanted
+    /// there. What is notable always is.
+    pub(crate) fn log(&self, is_notable: bool, wanted: bool, write: impl FnOnce(&mut Vec<u8>, bool)) {
         let mut log = self.log.borrow_mut();
         let line = log.add(write);
         self.recent.borrow_mut().keep(line, is_notable);
+        if !is_notable && !wanted {
+            return log.take_back();
+        }
+        log.reshape();
         if log.is_full() {
             log.flush();
         }

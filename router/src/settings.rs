@@ -2,6 +2,7 @@
 //!
 //! Must never hold anything that can change while the router runs: that is in the merged file.
 
+mod access_log;
 mod audit;
 mod identity_token;
 mod listeners;
@@ -15,6 +16,7 @@ use postern_config::problem::did_you_mean;
 use postern_config::value::{Network, Period};
 use serde::{Deserialize, Serialize};
 
+pub use access_log::AccessLogFormat;
 pub use audit::AuditLog;
 pub use identity_token::IdentityTokens;
 pub use listeners::{CertificateFiles, ClientAuthentication, ClientMode, Listener, ListenerTls, Overdue, TlsVersion};
@@ -69,6 +71,12 @@ pub struct Settings {
     pub syncer: String,
     /// Where the access log goes: `stdout`, `off`, or a path.
     pub access_log: String,
+    /// How its lines look: `json`, `key_value`, or `combined` as Apache and nginx have it.
+    #[serde(default)]
+    pub access_log_format: AccessLogFormat,
+    /// The fields of its lines, in this order; all when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access_log_fields: Vec<String>,
     /// What was configured and decided, for whoever must prove it.
     #[serde(default)]
     pub audit: AuditLog,
@@ -170,6 +178,8 @@ impl Default for Settings {
             file_key: None,
             syncer: "127.0.0.1:9902".to_owned(),
             access_log: "stdout".to_owned(),
+            access_log_format: AccessLogFormat::default(),
+            access_log_fields: Vec::new(),
             audit: AuditLog::default(),
             identity_token: IdentityTokens::default(),
             limits: Limits::default(),
@@ -242,6 +252,7 @@ pub fn load(file: Option<&std::path::Path>, flags: &serde_json::Value) -> Result
 fn check(settings: &Settings) -> Result<(), SettingsError> {
     let mut wrong = listeners::problems(settings);
     wrong.extend(audit::problems(&settings.audit));
+    wrong.extend(access_log::problems(settings));
     wrong.extend(identity_token::problems(&settings.identity_token, &settings.health_path));
     let mut demand = |holds: bool, text: &str| {
         if !holds {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod access_log;
 mod addresses;
 mod api_keys;
 mod audit;

@@ -32,6 +32,7 @@ fn weaker(name: &str, before: &PolicySet, after: &PolicySet) -> Option<Weaker> {
         identity_token: _,
         timeouts: _,
         body,
+        telemetry: _,
         path,
         websocket: _,
     } = after;

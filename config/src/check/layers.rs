@@ -2,7 +2,7 @@
 
 use crate::cedar::Vocabulary;
 use crate::document::{
-    AnyOf, Authorization, BodyPolicy, Identity, Mode, PathRule, PolicySet, Registration, RouteTimeouts,
+    AnyOf, Authorization, BodyPolicy, Identity, Mode, PathRule, PolicySet, Registration, RouteTimeouts, Telemetry,
 };
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, pointer_token};
@@ -28,11 +28,13 @@ pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&P
         identity_token,
         timeouts,
         body,
+        telemetry,
         path,
         websocket,
     } = upper;
     let RouteTimeouts { connect, first_byte, idle, total } = timeouts;
     let BodyPolicy { max } = body;
+    let Telemetry { access_log, audit } = telemetry;
     let headers = identity_headers.as_ref().or(own.identity_headers.as_ref()).or(lower.identity_headers.as_ref());
     PolicySet {
         authentication: given.or(usual).or(demanded).cloned(),
@@ -50,6 +52,10 @@ pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&P
             total: total.or(own.timeouts.total).or(lower.timeouts.total),
         },
         body: BodyPolicy { max: max.or(own.body.max).or(lower.body.max) },
+        telemetry: Telemetry {
+            access_log: access_log.or(own.telemetry.access_log).or(lower.telemetry.access_log),
+            audit: audit.or(own.telemetry.audit).or(lower.telemetry.audit),
+        },
         path: path.or(own.path).or(lower.path),
         websocket: websocket.or(own.websocket).or(lower.websocket),
     }
@@ -83,6 +89,7 @@ impl Boundary {
             identity_token,
             timeouts,
             body,
+            telemetry,
             path,
             websocket,
         } = upper;
@@ -97,6 +104,10 @@ impl Boundary {
         tell("timeouts.idle", [idle.is_some(), mine.idle.is_some(), usual.idle.is_some()]);
         tell("timeouts.total", [total.is_some(), mine.total.is_some(), usual.total.is_some()]);
         tell("body.max", [body.max.is_some(), own.body.max.is_some(), lower.body.max.is_some()]);
+        let (mine, usual) = (&own.telemetry, &lower.telemetry);
+        let Telemetry { access_log, audit } = telemetry;
+        tell("telemetry.access_log", [access_log.is_some(), mine.access_log.is_some(), usual.access_log.is_some()]);
+        tell("telemetry.audit", [audit.is_some(), mine.audit.is_some(), usual.audit.is_some()]);
         tell("path", [path.is_some(), own.path.is_some(), lower.path.is_some()]);
         tell("websocket", [websocket.is_some(), own.websocket.is_some(), lower.websocket.is_some()]);
         let nobody = origins.iter().all(|(policy, _)| *policy != "authentication");

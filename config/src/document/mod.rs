@@ -14,6 +14,7 @@ mod mtls;
 mod policies;
 mod registration;
 mod revoked;
+mod telemetry;
 
 pub use api_keys::{ApiKeyRealm, Consumer, KeyDigest, KeyPlace};
 pub use authorization::{Authorization, Claim, ClaimType, Group, Mode, NamedPolicy, Rights};
@@ -30,6 +31,7 @@ pub use mtls::{CertificateSource, MtlsClient, MtlsRealm};
 pub use policies::{AnyOf, Authenticator, BodyPolicy, PathHandling, PolicySet, RouteTimeouts};
 pub use registration::{ApiVersion, Registration, RegistrationKind, Rewrite, RouteId, RouteMatch, Target};
 pub use revoked::{RevokedDigests, RevokedText, RevokedTokens};
+pub use telemetry::Telemetry;
 
 pub(crate) use mapping::mapping;
 

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Authorization, IdentityToken, Mode, is_default, mapping};
+use super::{Authorization, IdentityToken, Mode, Telemetry, is_default, mapping};
 use crate::value::{ByteSize, HeaderName, Name, Period, ValueError, leaf};
 
 /// A set of policies; what is left out says nothing.
@@ -34,6 +34,9 @@ pub struct PolicySet {
     /// What may be in a request's body.
     #[serde(default, skip_serializing_if = "is_default")]
     pub body: BodyPolicy,
+    /// How much is told of requests.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub telemetry: Telemetry,
     /// What happens to paths with two readings; `strict` when nobody says anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathHandling>,

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant, SystemTime};
 use postern_config::document::Mode;
 
 use super::line::Line;
-use super::{Exchange, Record};
+use super::{Exchange, Format, Record};
+use crate::http1::{RequestHead, Version, text};
 use crate::rights::Verdict;
 
 /// Buffers on their way to the writing thread; as many as this may wait.
@@ -26,6 +27,7 @@ const FULL: usize = 32 * 1024;
 pub(crate) struct LogWriter {
     sender: SyncSender<Vec<u8>>,
     dropped: Arc<AtomicU64>,
+    format: Arc<Format>,
     thread: JoinHandle<()>,
 }
 
@@ -34,7 +36,7 @@ impl LogWriter {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub(crate) fn start(sink: &str) -> std::io::Result<Self> {
+    pub(crate) fn start(sink: &str, format: Format) -> std::io::Result<Self> {
         let out: Box<dyn Write + Send> = match sink {
             "stdout" => Box::new(std::io::stdout()),
             path => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
@@ -42,7 +44,7 @@ impl LogWriter {
         let (sender, receiver) = sync_channel(WAITING);
         let thread = std::thread::Builder::new().name("access-log".to_owned());
         let thread = thread.spawn(move || write_out(&receiver, out))?;
-        Ok(Self { sender, dropped: Arc::default(), thread })
+        Ok(Self { sender, dropped: Arc::default(), format: Arc::new(format), thread })
     }
 
     /// Waits until everything is written that the cores handed over; they must have ended. Not for long: a sink
@@ -60,6 +62,8 @@ impl LogWriter {
         LogBuffer {
             bytes: Vec::with_capacity(FULL + 4_096),
             lines: 0,
+            start: 0,
+            format: Arc::clone(&self.format),
             sender: Some(self.sender.clone()),
             dropped: Arc::clone(&self.dropped),
         }
@@ -82,6 +86,9 @@ fn write_out(receiver: &Receiver<Vec<u8>>, mut out: Box<dyn Write + Send>) {
 pub(crate) struct LogBuffer {
     bytes: Vec<u8>,
     lines: u64,
+    /// Where the last line begins.
+    start: usize,
+    format: Arc<Format>,
     /// `None` when the log is off.
     sender: Option<SyncSender<Vec<u8>>>,
     dropped: Arc<AtomicU64>,
@@ -90,18 +97,33 @@ pub(crate) struct LogBuffer {
 impl LogBuffer {
     /// A buffer that takes nothing.
     pub(crate) fn off() -> Self {
-        Self { bytes: Vec::new(), lines: 0, sender: None, dropped: Arc::default() }
+        Self { bytes: Vec::new(), lines: 0, start: 0, format: Arc::default(), sender: None, dropped: Arc::default() }
     }
 
     /// Adds a line, and shows it. When the log is off it stands there until the next one.
-    pub(crate) fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+    pub(crate) fn add(&mut self, write: impl FnOnce(&mut Vec<u8>, bool)) -> &[u8] {
         if self.sender.is_none() {
             self.bytes.clear();
         }
-        let start = self.bytes.len();
-        write(&mut self.bytes);
+        self.start = self.bytes.len();
+        write(&mut self.bytes, self.format.wants_agent());
         self.lines += 1;
-        &self.bytes[start..]
+        &self.bytes[self.start..]
+    }
+
+    /// Gives the line that was added last the form that is asked for.
+    pub(crate) fn reshape(&mut self) {
+        if *self.format == Format::Whole || self.sender.is_none() {
+            return;
+        }
+        let line = self.bytes.split_off(self.start);
+        self.format.show(&line, &mut self.bytes);
+    }
+
+    /// Takes the line back that was added last: it is not for the log.
+    pub(crate) fn take_back(&mut self) {
+        self.bytes.truncate(self.start);
+        self.lines = self.lines.saturating_sub(1);
     }
 
     /// Whether it should be handed over now.
@@ -131,7 +153,7 @@ impl Drop for LogBuffer {
 }
 
 /// Appends the line of an exchange.
-pub(super) fn line(out: &mut Vec<u8>, exchange: &Exchange, took: Duration) {
+pub(super) fn line(out: &mut Vec<u8>, exchange: &Exchange, took: Duration, agent: bool) {
     let record = &exchange.record;
     let mut line = Line::begin(out, SystemTime::now() - took);
     line.plain(",\"request_id\":\"", exchange.id.as_str());
@@ -142,6 +164,12 @@ pub(super) fn line(out: &mut Vec<u8>, exchange: &Exchange, took: Duration) {
     }
     // Without the query: queries carry secrets.
     line.text(",\"path\":", head.map_or("", |head| head.path()));
+    if head.is_some_and(|head| head.version() == Version::Http2) {
+        line.raw(",\"protocol\":", "\"2\"");
+    }
+    if agent && let Some(head) = head {
+        who_sent(&mut line, head);
+    }
     line.number(",\"status\":", record.status.into());
     decision(&mut line, record);
     if let Some(kind) = &record.destination_error {
@@ -160,6 +188,24 @@ pub(super) fn line(out: &mut Vec<u8>, exchange: &Exchange, took: Duration) {
     }
     line.end();
 }
+
+/// What a client says of itself; of the page that it comes from without the query, which may carry secrets.
+fn who_sent(line: &mut Line<'_>, head: &RequestHead) {
+    if let Some(agent) = head.fields().get("user-agent").and_then(text) {
+        line.text(",\"user_agent\":", agent);
+    }
+    if let Some(page) = head.fields().get("referer").and_then(text) {
+        line.text(",\"referer\":", page.split(['?', '#']).next().unwrap_or_default());
+    }
+}
+
+/// Every field that a line may have.
+pub(crate) const FIELDS: [&str; 29] = [
+    "time", "request_id", "method", "host", "path", "user_agent", "referer", "status", "reason", "detail", "route",
+    "owner", "destination", "generation", "client", "principal", "authenticated_by", "policy", "shadow_denied",
+    "destination_error", "bytes_in", "bytes_out", "duration_ms", "resolve_ms", "connect_ms", "tls_ms", "first_byte_ms",
+    "reused", "protocol",
+];
 
 /// What was decided of a request and why, as every log tells it: for which route, where it went, who asked, and which
 /// policies decided.

@@ -13,8 +13,12 @@ use crate::reject::Reason;
 pub(super) fn note(audit: &Audit, exchange: &Exchange) {
     let record = &exchange.record;
     let denied = record.reason.is_some_and(Reason::is_denial);
-    #[allow(clippy::cast_possible_truncation, reason = "any 32 of the bits are as random as the others")]
-    let wanted = || record.destination.is_some() && audit.takes_allowed(exchange.core.random() as u32);
+    let random = || exchange.random();
+    let of_route = record.route.as_ref().and_then(|route| route.telemetry.audit);
+    let wanted = || {
+        record.destination.is_some()
+            && of_route.map_or_else(|| audit.takes_allowed(random()), |chance| chance.hits(random))
+    };
     if !denied && !wanted() {
         return;
     }

@@ -5,6 +5,7 @@
 mod access_log;
 mod audited;
 mod decisions;
+mod format;
 mod line;
 mod listeners;
 mod metrics;
@@ -15,7 +16,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-pub(crate) use access_log::{LogBuffer, LogWriter};
+pub(crate) use access_log::{FIELDS as ACCESS_LOG_FIELDS, LogBuffer, LogWriter};
+pub(crate) use format::Format;
 pub(crate) use line::Line;
 pub(crate) use listeners::{CertificateCells, Certificates, HandshakeFailure, ReloadResult};
 pub(crate) use metrics::{CoreMetrics, Metrics, RouteSeries, render};
@@ -131,6 +133,12 @@ impl Exchange {
         }
     }
 
+    /// 32 random bits.
+    #[allow(clippy::cast_possible_truncation, reason = "any 32 of the bits are as random as the others")]
+    fn random(&self) -> u32 {
+        self.core.random() as u32
+    }
+
     /// So many bytes of the answer's body went to the client.
     pub(crate) fn answer_bytes(&mut self, bytes: u64) {
         self.bytes_out += bytes;
@@ -160,7 +168,8 @@ impl Drop for Exchange {
         let took = self.started.elapsed();
         self.core.metrics.end(&self.core, &self.record, took);
         let is_notable = recent::is_notable(&self.record, took);
-        self.core.log(is_notable, |out| access_log::line(out, self, took));
+        let wanted = self.record.route.as_ref().is_none_or(|route| route.telemetry.access_log.hits(|| self.random()));
+        self.core.log(is_notable, wanted, |out, agent| access_log::line(out, self, took, agent));
         if let Some(audit) = &self.core.shared.audit {
             audited::note(audit, self);
         }

@@ -15,11 +15,13 @@ use postern_config::document::{
 use postern_config::merged::{IssuerKeys, Quarantined, Reading};
 use postern_config::route::{Route, RouteTarget};
 use postern_config::secrets::Secrets;
-use postern_config::value::{HostName, Name, Period, Scheme, Segment, Template};
+use postern_config::value::{HostName, Name, Period, Scheme, Segment, Share, Template};
 use rustls::pki_types::ServerName;
 
 use super::destination::DestinationParts;
-use super::plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts, TokenPlan, WEBSOCKET_IDLE};
+use super::plan::{
+    BODY_MAX, Chance, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Telemetry, Timeouts, TokenPlan, WEBSOCKET_IDLE,
+};
 use super::{Destination, HostSet, Snapshot, Speaks, TlsPlan, table};
 use crate::rights::compile::RightsCompiler;
 use crate::stage::authenticate::external::{Authorizer, External};
@@ -180,6 +182,10 @@ impl<'b> Compiler<'b> {
                 first_byte: or(policies.timeouts.first_byte, defaults.first_byte),
                 idle: or(policies.timeouts.idle, defaults.idle),
                 total: policies.timeouts.total.map(Period::duration),
+            },
+            telemetry: Telemetry {
+                access_log: Chance::of(policies.telemetry.access_log.unwrap_or(Share::ALL)),
+                audit: policies.telemetry.audit.map(Chance::of),
             },
             body_max: policies.body.max.map_or(BODY_MAX, |size| size.bytes()),
             path: path_plan(route),

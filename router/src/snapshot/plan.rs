@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use postern_config::value::Share;
 use smallvec::SmallVec;
 
 use super::Destination;
@@ -32,6 +33,8 @@ pub(crate) struct RoutePlan {
     pub(crate) identity_token: Option<Box<TokenPlan>>,
     /// How long each phase may take.
     pub(crate) timeouts: Timeouts,
+    /// How much is told of requests that went well.
+    pub(crate) telemetry: Telemetry,
     /// Most bytes of a request's body.
     pub(crate) body_max: u64,
     /// How the path is changed.
@@ -62,6 +65,40 @@ pub(crate) struct Target {
     pub(crate) prefix: Box<str>,
     /// Its share.
     pub(crate) weight: u32,
+}
+
+/// How much is told of requests that went well.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Telemetry {
+    /// The share of them in the access log.
+    pub(crate) access_log: Chance,
+    /// The share of them in the audit log; the setting when none.
+    pub(crate) audit: Option<Chance>,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { access_log: Chance::of(Share::ALL), audit: None }
+    }
+}
+
+/// How likely something is that is left to chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Chance(u64);
+
+impl Chance {
+    pub(crate) fn of(share: Share) -> Self {
+        Self((u64::from(share.millionths()) << 32) / u64::from(Share::ALL.millionths()))
+    }
+
+    /// Whether it is so this time, by 32 random bits; none are drawn where there is no choice.
+    pub(crate) fn hits(self, random: impl FnOnce() -> u32) -> bool {
+        match self.0 {
+            0 => false,
+            whole if whole >> 32 > 0 => true,
+            chance => u64::from(random()) < chance,
+        }
+    }
 }
 
 /// How the forwarded path is made from the raw one.

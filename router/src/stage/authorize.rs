@@ -109,6 +109,7 @@ mod tests {
             identity_headers: Box::default(),
             identity_token: None,
             timeouts: Timeouts::default(),
+            telemetry: Default::default(),
             body_max: 0,
             path: PathPlan::Keep,
             raw_path: false,

@@ -1,0 +1,68 @@
+//! The access log in the forms that are asked for, and as much of it as a route asks for.
+
+use postern_tests::{Origin, Request, Router, Site, boundary_with, registration, run_in};
+
+fn logged(policies: &str, environment: &[(&str, &str)], requests: &[Request]) -> Vec<String> {
+    let origin = Origin::named("orders");
+    let site = Site::new(&boundary_with(&[origin.port()], ""), &[registration("/orders", origin.port(), policies)]);
+    let log = site.path().join("access.log");
+    let mut router =
+        Router::start(&site.merged(), &["--access-log", log.to_str().unwrap(), "--workers", "1"], environment);
+    router.until_ready();
+    let mut client = router.client();
+    for request in requests {
+        client.send(request);
+    }
+    drop(client);
+    router.signal("TERM");
+    router.wait(std::time::Duration::from_secs(30));
+    std::fs::read_to_string(&log).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn lines_have_the_form_that_is_asked_for() {
+    let request = Request::new("GET", "/orders/a%22b?token=secret")
+        .header("user-agent", "curl/8 \"odd\"")
+        .header("referer", "https://example.com/page?secret=1");
+    let requests = [request, Request::new("GET", "/nowhere")];
+    let form = |form: &'static str, fields: &'static str| {
+        let mut settings = vec![("POSTERN_ROUTER_ACCESS_LOG_FORMAT", form)];
+        if !fields.is_empty() {
+            settings.push(("POSTERN_ROUTER_ACCESS_LOG_FIELDS", fields));
+        }
+        let lines = logged("", &settings, &requests);
+        assert!(lines.len() == 2 && lines.iter().all(|line| !line.contains("secret")), "{lines:?}");
+        lines
+    };
+    let combined = form("combined", "");
+    assert!(combined[0].starts_with("127.0.0.1 - - ["), "{combined:?}");
+    let tail = r#"+0000] "GET /orders/a%22b HTTP/1.1" 200 37 "https://example.com/page" "curl/8 \"odd\"""#;
+    assert!(combined[0].ends_with(tail), "{combined:?}");
+    let chosen = form("json", "[status,route,user_agent]");
+    assert_eq!(chosen[0], r##"{"status":200,"route":"/orders#default","user_agent":"curl/8 \"odd\""}"##);
+    assert_eq!(chosen[1], r#"{"status":404}"#);
+    let pairs = form("key_value", "[method,path,status,reason]");
+    assert_eq!(
+        pairs,
+        ["method=GET path=/orders/a%22b status=200", "method=GET path=/nowhere status=404 reason=route_not_found"]
+    );
+    assert!(form("json", "")[0].starts_with("{\"time\":\"20"));
+    let slip =
+        run_in("postern-router", &["serve", "--print-settings"], &[("POSTERN_ROUTER_ACCESS_LOG_FIELDS", "[stauts]")]);
+    assert!(slip.code == 2 && slip.err.contains("did you mean \"status\""), "{slip:?}");
+}
+
+#[test]
+fn a_route_may_have_a_share_of_its_lines_and_all_that_went_wrong() {
+    let fine: Vec<Request> = (0..400).map(|_| Request::new("GET", "/orders")).collect();
+    let wrong: Vec<Request> = (0..20).map(|_| Request::new("POST", "/orders").body("x".repeat(20))).collect();
+    let requests = [fine, wrong].concat();
+    let limited = "body: {max: 10B}";
+    for (share, expected) in [("0%", 0..=0), ("50%", 140..=260), ("100%", 400..=400)] {
+        let policies = format!("policies: {{telemetry: {{access_log: {share}}}, {limited}}}");
+        let lines = logged(&policies, &[], &requests);
+        let refused = lines.iter().filter(|line| line.contains("body_too_large")).count();
+        assert_eq!(refused, 20, "{share}");
+        assert!(expected.contains(&(lines.len() - refused)), "{share}: {}", lines.len() - refused);
+    }
+}
