@@ -4,11 +4,22 @@
 
 mod access_log;
 mod audited;
+mod configuration;
 mod decisions;
+mod destinations;
+#[cfg(test)]
+mod documented;
+mod exposition;
+mod histogram;
 mod line;
 mod listeners;
 mod metrics;
+mod process;
 mod recent;
+mod registry;
+mod routes;
+mod shelf;
+mod sparse;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -16,10 +27,14 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 pub(crate) use access_log::{LogBuffer, LogWriter};
+pub(crate) use destinations::DestinationSeries;
+pub(crate) use exposition::Format;
 pub(crate) use line::Line;
 pub(crate) use listeners::{CertificateCells, Certificates, HandshakeFailure, ReloadResult};
-pub(crate) use metrics::{CoreMetrics, Metrics, RouteSeries, render};
+pub(crate) use metrics::{CoreMetrics, Metrics, render};
 pub(crate) use recent::Recent;
+pub(crate) use routes::RouteSeries;
+pub(crate) use shelf::Index;
 
 use postern_config::value::HostName;
 
@@ -158,7 +173,7 @@ impl Drop for Exchange {
             }
         }
         let took = self.started.elapsed();
-        self.core.metrics.end(&self.core, &self.record, took);
+        self.core.metrics.end(&self.core, self.head.as_deref().map(RequestHead::method), &self.record, took);
         let is_notable = recent::is_notable(&self.record, took);
         self.core.log(is_notable, |out| access_log::line(out, self, took));
         if let Some(audit) = &self.core.shared.audit {
