@@ -4,9 +4,9 @@
 //! come from.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
-use super::histogram::Sum;
+use super::histogram::{Bound, Sum};
 use super::registry::{Family, Kind};
 
 /// What is asked for.
@@ -60,8 +60,9 @@ pub(super) struct Exposition {
 }
 
 impl Exposition {
-    pub(super) fn new(format: Format) -> Self {
-        Self { out: String::with_capacity(32 * 1024), format, scratch: String::new() }
+    /// To be about `expected` bytes long.
+    pub(super) fn new(format: Format, expected: usize) -> Self {
+        Self { out: String::with_capacity(expected), format, scratch: String::new() }
     }
 
     /// Begins a family; its samples follow. Each once.
@@ -121,27 +122,20 @@ impl<const N: usize> Samples<'_, N> {
         out.push('\n');
     }
 
-    /// The samples of a histogram, with bounds of 2^`powers` seconds.
-    pub(super) fn histogram(&mut self, labels: [&str; N], sum: &Sum, powers: &[i32]) {
+    /// The samples of a histogram.
+    pub(super) fn histogram(&mut self, labels: [&str; N], sum: &Sum, bounds: &[Bound]) {
         let Exposition { out, scratch, .. } = &mut *self.exposition;
         let name = self.family.told().name;
         scratch.clear();
         self.family.write_labels(scratch, labels);
         let comma = if N > 0 { "," } else { "" };
-        let mut bucket = |bound: fmt::Arguments<'_>, count: u64| {
-            out.push_str(name);
-            out.push_str("_bucket{");
-            out.push_str(scratch);
-            out.push_str(comma);
-            let _ = write!(out, "le=\"{bound}\"}} ");
+        for (bound, count) in sum.up_to(bounds).chain([("+Inf", sum.total())]) {
+            for part in [name, "_bucket{", scratch, comma, "le=\"", bound, "\"} "] {
+                out.push_str(part);
+            }
             count.write(out);
             out.push('\n');
-        };
-        for &power in powers {
-            // Both forms want a bound that reads as a float: 1.0, not 1.
-            bucket(format_args!("{:?}", f64::from(power).exp2()), sum.up_to(power));
         }
-        bucket(format_args!("+Inf"), sum.total());
         let (open, close) = if N > 0 { ("{", "}") } else { ("", "") };
         let _ = writeln!(out, "{name}_sum{open}{scratch}{close} {}", sum.seconds());
         let _ = writeln!(out, "{name}_count{open}{scratch}{close} {}", sum.total());

@@ -28,12 +28,51 @@ const WITHIN: [u64; STEPS] = [
     1.681_792_830_507_429_f64.to_bits() & MANTISSA,
 ];
 
-/// Powers of two in seconds, as the bounds that are shown: of what there is one for each route or destination, fine
-/// where private APIs answer and coarse elsewhere, because every bound is a line for each of them.
-pub(super) const COARSE: &[i32] = &[-10, -8, -6, -5, -4, -3, -2, -1, 0, 1, 3, 5];
+/// A bound that is shown: a power of two in seconds, and how it is written; as a float in both forms, 1.0 and not 1.
+pub(super) type Bound = (i32, &'static str);
+
+/// Of what there is one for each route or destination: fine where private APIs answer and coarse elsewhere, because
+/// every bound is a line for each of them.
+pub(super) const COARSE: &[Bound] = &[
+    (-10, "0.0009765625"),
+    (-8, "0.00390625"),
+    (-6, "0.015625"),
+    (-5, "0.03125"),
+    (-4, "0.0625"),
+    (-3, "0.125"),
+    (-2, "0.25"),
+    (-1, "0.5"),
+    (0, "1.0"),
+    (1, "2.0"),
+    (3, "8.0"),
+    (5, "32.0"),
+];
+
 /// Of what there is once.
-pub(super) const FINE: &[i32] =
-    &[-16, -15, -14, -13, -12, -11, -10, -9, -8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5];
+pub(super) const FINE: &[Bound] = &[
+    (-16, "0.0000152587890625"),
+    (-15, "0.000030517578125"),
+    (-14, "0.00006103515625"),
+    (-13, "0.0001220703125"),
+    (-12, "0.000244140625"),
+    (-11, "0.00048828125"),
+    (-10, "0.0009765625"),
+    (-9, "0.001953125"),
+    (-8, "0.00390625"),
+    (-7, "0.0078125"),
+    (-6, "0.015625"),
+    (-5, "0.03125"),
+    (-4, "0.0625"),
+    (-3, "0.125"),
+    (-2, "0.25"),
+    (-1, "0.5"),
+    (0, "1.0"),
+    (1, "2.0"),
+    (2, "4.0"),
+    (3, "8.0"),
+    (4, "16.0"),
+    (5, "32.0"),
+];
 
 /// The cells.
 #[derive(Default)]
@@ -83,10 +122,15 @@ impl Sum {
         sum
     }
 
-    /// How many took up to 2^`power` seconds.
-    pub(super) fn up_to(&self, power: i32) -> u64 {
-        let last = usize::try_from(power - LOWEST).map_or(0, |doublings| doublings * STEPS);
-        self.buckets[..=last.min(BUCKETS - 1)].iter().sum()
+    /// How many took up to each of the bounds, which rise.
+    pub(super) fn up_to<'b>(&self, bounds: &'b [Bound]) -> impl Iterator<Item = (&'b str, u64)> {
+        let (mut below, mut next) = (0, 0);
+        bounds.iter().map(move |&(power, text)| {
+            let end = usize::try_from(power - LOWEST).map_or(0, |doublings| doublings * STEPS + 1).min(BUCKETS);
+            below += self.buckets[next..end].iter().sum::<u64>();
+            next = end;
+            (text, below)
+        })
     }
 
     /// How many there are.
@@ -138,10 +182,15 @@ mod tests {
             histogram.count(took);
         }
         let sum = Sum::of([&histogram, &histogram]);
-        assert_eq!([-16, -1, 0, 1, 3, 5].map(|power| sum.up_to(power)), [2, 2, 4, 6, 6, 8]);
+        let bounds = [(-16, "a"), (-1, "b"), (0, "c"), (1, "d"), (3, "e"), (5, "f")];
+        let counts: Vec<_> = sum.up_to(&bounds).map(|(_, count)| count).collect();
+        assert_eq!(counts, [2, 2, 4, 6, 6, 8]);
         assert_eq!(sum.total(), 8);
         assert!((sum.seconds() - 22.000_000_002).abs() < 1e-9);
-        assert!(COARSE.iter().chain(FINE).all(|power| (LOWEST..=7).contains(power)));
+        for (power, text) in COARSE.iter().chain(FINE) {
+            assert!((LOWEST..=7).contains(power) && text.contains('.'), "{text}");
+            assert_eq!(text.parse(), Ok(f64::from(*power).exp2()), "{power}");
+        }
     }
 
     #[test]

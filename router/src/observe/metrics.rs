@@ -4,7 +4,7 @@
 //! Series of routes and destinations are made when they are first needed and dropped when they are gone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Method;
@@ -157,6 +157,8 @@ pub(crate) struct Metrics {
     pub(crate) audit: Option<Arc<Audit>>,
     /// Of the listeners that speak TLS, in the order of the settings.
     pub(crate) certificates: Vec<Certificates>,
+    /// How long the last exposition was; the next will be about as long, and megabytes are not copied to make room.
+    pub(crate) length: AtomicUsize,
 }
 
 impl Metrics {
@@ -167,6 +169,7 @@ impl Metrics {
             log_lines_dropped: Arc::default(),
             audit: None,
             certificates: Vec::new(),
+            length: AtomicUsize::new(32 * 1_024),
         }
     }
 
@@ -182,7 +185,8 @@ impl Metrics {
 
 /// The exposition.
 pub(crate) fn render(metrics: &Metrics, shared: &Shared, age_seconds: f64, format: Format) -> String {
-    let mut out = Exposition::new(format);
+    let expected = metrics.length.load(Ordering::Relaxed);
+    let mut out = Exposition::new(format, expected + expected / 16);
     requests(&mut out, metrics);
     routes(&mut out, metrics);
     decisions(&mut out, metrics);
@@ -198,7 +202,9 @@ pub(crate) fn render(metrics: &Metrics, shared: &Shared, age_seconds: f64, forma
     out.single(&registry::LOG_DROPPED, metrics.log_lines_dropped.load(Ordering::Relaxed));
     out.single(&registry::AUDIT_LOST, metrics.audit.as_ref().map_or(0, |audit| audit.lost()));
     process::process(&mut out);
-    out.finish()
+    let out = out.finish();
+    metrics.length.store(out.len(), Ordering::Relaxed);
+    out
 }
 
 fn requests(out: &mut Exposition, metrics: &Metrics) {
