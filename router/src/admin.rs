@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -21,7 +21,7 @@ use crate::drain::Phase;
 use crate::explain::{self, Asked};
 use crate::freshness;
 use crate::inquiry::{self, Inquiry, Question};
-use crate::observe::{Metrics, render};
+use crate::observe::{Format, Metrics, render};
 use crate::services::Shared;
 use crate::settings::Settings;
 
@@ -71,7 +71,7 @@ impl Admin {
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "ok\n".to_owned()),
             "/readyz" => self.readiness(),
-            "/metrics" => text(StatusCode::OK, render(&self.metrics, &self.shared.store, self.shared.hints.counts(), self.shared.passwords.lockouts(), self.age_seconds())),
+            "/metrics" => self.metrics(request),
             "/snapshot" => json_answer(StatusCode::OK, &self.snapshot()),
             "/jwks" => self.public_keys(),
             "/routes" => json_answer(StatusCode::OK, &self.routes()),
@@ -115,6 +115,13 @@ impl Admin {
             [] => text(StatusCode::OK, "ok\n".to_owned()),
             missing => text(StatusCode::SERVICE_UNAVAILABLE, format!("missing: {}\n", missing.join("; "))),
         }
+    }
+
+    fn metrics(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let accept = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let format = Format::wanted(&accept.collect::<Vec<_>>().join(","));
+        let body = render(&self.metrics, &self.shared, self.age_seconds(), format);
+        answer(StatusCode::OK, format.media_type(), body)
     }
 
     fn age_seconds(&self) -> f64 {

@@ -3,7 +3,7 @@
 //! Everything here belongs to one thread, but for what is said to be shared. Must never know requests.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::drain::Drain;
 use crate::hints::Hints;
 use crate::identity_token::{Keys, Minted};
 use crate::listener::Spread;
-use crate::observe::{CoreMetrics, LogBuffer, Recent, RouteSeries};
+use crate::observe::{CoreMetrics, DestinationSeries, Index, LogBuffer, Recent, RouteSeries};
 use crate::passwords::Passwords;
-use crate::snapshot::Snapshot;
 use crate::snapshot::store::{Store, View};
+use crate::snapshot::{RoutePlan, Snapshot};
 use crate::stage::authenticate::Memory;
 use crate::stage::identify::Trust;
 use crate::tunnels::Tunnels;
-use crate::upstream::Upstreams;
+use crate::upstream::{Connections, Upstreams};
 
 /// What all cores share; none of it is written on a request's way.
 pub(crate) struct Shared {
@@ -72,7 +72,9 @@ pub(crate) struct Core {
     /// Identity tokens that were made a moment ago.
     pub(crate) minted: RefCell<Minted>,
     random: RefCell<fastrand::Rng>,
-    series: RefCell<HashMap<Arc<str>, Arc<RouteSeries>, foldhash::fast::RandomState>>,
+    pub(crate) route_series: Index<RouteSeries>,
+    pub(crate) destination_series: Index<DestinationSeries>,
+    upstream_connections: Index<Connections>,
     seen_swaps: Cell<u64>,
     seen_hints: Cell<u64>,
 }
@@ -98,7 +100,9 @@ impl Core {
             recent: RefCell::default(),
             minted: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
-            series: RefCell::default(),
+            route_series: Index::default(),
+            destination_series: Index::default(),
+            upstream_connections: Index::default(),
             seen_swaps: Cell::new(0),
             seen_hints: Cell::new(0),
         }
@@ -144,13 +148,11 @@ impl Core {
         look(&self.recent.borrow())
     }
 
-    /// The series of a route, made on first use.
-    pub(crate) fn series(&self, id: &Arc<str>, register: impl FnOnce() -> Arc<RouteSeries>) -> Arc<RouteSeries> {
-        let mut series = self.series.borrow_mut();
-        match series.get(id) {
-            Some(known) => Arc::clone(known),
-            None => Arc::clone(series.entry(Arc::clone(id)).or_insert(register())),
-        }
+    /// Whether a route like that is served. What was found in the snapshot in use is; a request that outlived its
+    /// generation has to ask.
+    pub(crate) fn serves(&self, generation: u64, like: impl Fn(&RoutePlan) -> bool) -> bool {
+        let live = self.snapshot();
+        live.is_some_and(|live| live.header.generation == generation || live.table.routes().iter().any(|one| like(one)))
     }
 
     /// Hands over whose keys are missing, and takes in whose were fetched since.
@@ -174,6 +176,9 @@ impl Core {
         self.metrics.dials_refused.set(counters.refused_addresses);
         self.metrics.upstream_idle.set(self.upstreams.idle_connections() as u64);
         self.metrics.tunnels.set(self.tunnels.count() as u64);
+        for met in self.upstreams.newly_met() {
+            self.upstream_connections.put(&self.metrics.upstream_connections, Arc::clone(met.name()), met);
+        }
         let swaps = self.shared.store.swaps();
         let same = self.seen_swaps.replace(swaps) == swaps;
         if same && !self.tunnels.is_late() {
@@ -187,9 +192,18 @@ impl Core {
                 return;
             }
             self.upstreams.retain(&snapshot.served);
-            let served = snapshot.table.routes().iter().map(|route| &*route.id).collect();
-            self.metrics.retain(&served);
-            self.series.borrow_mut().retain(|id, _| served.contains(&**id));
+            self.let_series_go(&snapshot);
         }
+    }
+    /// Drops the series of what is served no more, or is another's.
+    fn let_series_go(&self, snapshot: &Snapshot) {
+        let routes = snapshot.table.routes();
+        let owners: HashMap<&str, &str> = routes.iter().map(|route| (&*route.id, &*route.owner)).collect();
+        self.route_series.retain(&self.metrics.routes, |series| series.is_in(&owners));
+        let targets = routes.iter().flat_map(|route| &route.targets);
+        let names: HashSet<&str> = targets.map(|target| &**target.destination.name()).collect();
+        self.destination_series.retain(&self.metrics.destinations, |series| series.is_in(&names));
+        self.upstreams.forget_connections(&names);
+        self.upstream_connections.retain(&self.metrics.upstream_connections, |one| names.contains(&**one.name()));
     }
 }

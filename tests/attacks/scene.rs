@@ -142,7 +142,7 @@ pub(super) fn play(attack: &Attack) -> Vec<String> {
         gate.wait();
         let under_way = CONNECTIONS * attack.under_way;
         eventually_within(Duration::from_secs(60), "requests under way", || {
-            (router.metric("postern_requests_in_flight") >= under_way as f64).then_some(())
+            (router.metric("postern_http_server_active_requests") >= under_way as f64).then_some(())
         });
         let stretch = others.since(mark, 50);
         let most = watch.stop();
@@ -222,7 +222,7 @@ fn report(attack: &Attack, deeds: &Deeds, grown: u64, p99: [[f64; 2]; 2], answer
 
 /// Waits until the router holds nothing of anybody any more.
 fn nothing_is_left(scene: &Scene) {
-    for gauge in ["postern_requests_in_flight", "postern_connections"] {
+    for gauge in ["postern_http_server_active_requests", "postern_connections"] {
         eventually_within(Duration::from_secs(20), &format!("{gauge} to be 0"), || {
             (scene.router.metric(gauge) == 0.0).then_some(())
         });

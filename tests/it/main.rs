@@ -30,6 +30,7 @@ mod listeners;
 mod lockout;
 mod long_answers;
 mod matching;
+mod metrics;
 mod on_call;
 mod operations;
 mod pipelining;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use postern_config::document::Mode;
 
 use super::line::Line;
-use super::{Exchange, Format, Record};
+use super::{Exchange, LogFormat, Record};
 use crate::http1::{RequestHead, Version, text};
 use crate::rights::Verdict;
 
@@ -27,7 +27,7 @@ const FULL: usize = 32 * 1024;
 pub(crate) struct LogWriter {
     sender: SyncSender<Vec<u8>>,
     dropped: Arc<AtomicU64>,
-    format: Arc<Format>,
+    format: Arc<LogFormat>,
     thread: JoinHandle<()>,
 }
 
@@ -36,7 +36,7 @@ impl LogWriter {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub(crate) fn start(sink: &str, format: Format) -> std::io::Result<Self> {
+    pub(crate) fn start(sink: &str, format: LogFormat) -> std::io::Result<Self> {
         let out: Box<dyn Write + Send> = match sink {
             "stdout" => Box::new(std::io::stdout()),
             path => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
@@ -88,7 +88,7 @@ pub(crate) struct LogBuffer {
     lines: u64,
     /// Where the last line begins.
     start: usize,
-    format: Arc<Format>,
+    format: Arc<LogFormat>,
     /// `None` when the log is off.
     sender: Option<SyncSender<Vec<u8>>>,
     dropped: Arc<AtomicU64>,
@@ -113,7 +113,7 @@ impl LogBuffer {
 
     /// Gives the line that was added last the form that is asked for.
     pub(crate) fn reshape(&mut self) {
-        if *self.format == Format::Whole || self.sender.is_none() {
+        if *self.format == LogFormat::Whole || self.sender.is_none() {
             return;
         }
         let line = self.bytes.split_off(self.start);

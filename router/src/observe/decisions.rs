@@ -2,11 +2,11 @@
 //!
 //! Bounded by what there is: layers, kinds of demands, modes. Which policy it was stands in the access log.
 
-use std::fmt::Write as _;
-
 use postern_config::document::Mode;
 
-use super::metrics::{CellU64, Metrics, family};
+use super::exposition::Exposition;
+use super::metrics::{CellU64, Metrics};
+use super::registry;
 use crate::rights::{Kind, LAYERS, Verdict};
 
 const MODES: [(Mode, &str); 2] = [(Mode::Enforce, "enforce"), (Mode::Shadow, "shadow")];
@@ -37,9 +37,8 @@ fn place(layer: usize, kind: usize, mode: usize, verdict: usize) -> usize {
 }
 
 /// The exposition.
-pub(super) fn decisions(out: &mut String, metrics: &Metrics) {
-    let name = "postern_policy_decisions_total";
-    family(out, name, "counter", "Decisions of policies, and refusals, by layer, kind, mode and verdict.");
+pub(super) fn decisions(out: &mut Exposition, metrics: &Metrics) {
+    let mut samples = out.family(&registry::DECISIONS);
     for (layer, layer_word) in LAYERS.iter().enumerate() {
         for kind in Kind::ALL {
             for (mode, (_, mode_word)) in MODES.iter().enumerate() {
@@ -47,12 +46,7 @@ pub(super) fn decisions(out: &mut String, metrics: &Metrics) {
                     let at = place(layer, kind as usize, mode, verdict);
                     let count = metrics.sum(|core| &core.decisions.0[at]);
                     if count > 0 {
-                        let kind = kind.word();
-                        let _ = writeln!(
-                            out,
-                            "{name}{{layer=\"{layer_word}\",kind=\"{kind}\",mode=\"{mode_word}\",\
-                             verdict=\"{verdict_word}\"}} {count}"
-                        );
+                        samples.value([layer_word, kind.word(), mode_word, verdict_word], count);
                     }
                 }
             }

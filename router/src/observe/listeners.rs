@@ -3,12 +3,13 @@
 //! Cells of each core like all others; a certificate's belong to the thread that looks after the files. Must never
 //! know TLS.
 
-use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use super::metrics::{CellU64, Metrics, family, single};
+use super::exposition::Exposition;
+use super::metrics::{CellU64, Metrics};
+use super::registry;
 
 /// Makes a closed list of words, each with a cell of its own.
 macro_rules! words {
@@ -111,47 +112,33 @@ impl CertificateCells {
 pub(crate) type Certificates = (SocketAddr, Arc<CertificateCells>);
 
 /// The listeners' part of the exposition.
-pub(super) fn listeners(out: &mut String, metrics: &Metrics, now: i64) {
-    let open = metrics.sum(|core| &core.listeners.handshakes_open);
-    single(out, "postern_handshakes_open", "gauge", "TLS handshakes under way.", open);
-    let done = metrics.sum(|core| &core.listeners.handshakes);
-    single(out, "postern_handshakes_total", "counter", "TLS handshakes that came to their end.", done);
-    let resumed = metrics.sum(|core| &core.listeners.resumed);
-    single(out, "postern_handshakes_resumed_total", "counter", "Those that resumed a session.", resumed);
-    let name = "postern_handshake_failures_total";
-    family(out, name, "counter", "TLS handshakes that came to nothing, by reason.");
+pub(super) fn listeners(out: &mut Exposition, metrics: &Metrics, now: i64) {
+    out.single(&registry::HANDSHAKES_OPEN, metrics.sum(|core| &core.listeners.handshakes_open));
+    out.single(&registry::HANDSHAKES, metrics.sum(|core| &core.listeners.handshakes));
+    out.single(&registry::HANDSHAKES_RESUMED, metrics.sum(|core| &core.listeners.resumed));
+    let mut samples = out.family(&registry::HANDSHAKE_FAILURES);
     for &why in HandshakeFailure::ALL {
-        let count = metrics.sum(|core| &core.listeners.failures[why as usize]);
-        let _ = writeln!(out, "{name}{{reason=\"{}\"}} {count}", why.word());
+        samples.value([why.word()], metrics.sum(|core| &core.listeners.failures[why as usize]));
     }
-    let refused = metrics.sum(|core| &core.listeners.address_refused);
-    let name = "postern_connections_refused_total";
-    single(out, name, "counter", "Connections beyond those that one address may have.", refused);
+    out.single(&registry::CONNECTIONS_REFUSED, metrics.sum(|core| &core.listeners.address_refused));
     certificates(out, metrics, now);
 }
 
-fn certificates(out: &mut String, metrics: &Metrics, now: i64) {
-    if metrics.certificates.is_empty() {
-        return;
-    }
-    let name = "postern_listener_certificate_reloads_total";
-    family(out, name, "counter", "Changed files of certificates, by what became of them.");
+fn certificates(out: &mut Exposition, metrics: &Metrics, now: i64) {
+    let mut samples = out.family(&registry::CERTIFICATE_RELOADS);
     for (address, cells) in &metrics.certificates {
         for &result in ReloadResult::ALL {
             let count = cells.reloads[result as usize].load(Ordering::Relaxed);
-            let _ = writeln!(out, "{name}{{listener=\"{address}\",result=\"{}\"}} {count}", result.word());
+            samples.value([&address.to_string(), result.word()], count);
         }
     }
-    let name = "postern_listener_certificate_expiry_seconds";
-    family(out, name, "gauge", "Until the first of a listener's certificates expires; negative when one has.");
+    let mut samples = out.family(&registry::CERTIFICATE_EXPIRY);
     for (address, cells) in &metrics.certificates {
         let left = cells.first_expiry.load(Ordering::Relaxed).saturating_sub(now);
-        let _ = writeln!(out, "{name}{{listener=\"{address}\"}} {left}");
+        samples.value([&address.to_string()], left);
     }
-    let name = "postern_listener_certificate_refused";
-    family(out, name, "gauge", "Whether a file that lies there is not the one that is served.");
+    let mut samples = out.family(&registry::CERTIFICATE_REFUSED);
     for (address, cells) in &metrics.certificates {
-        let refused = u8::from(cells.refused.load(Ordering::Relaxed));
-        let _ = writeln!(out, "{name}{{listener=\"{address}\"}} {refused}");
+        samples.value([&address.to_string()], cells.refused.load(Ordering::Relaxed));
     }
 }

@@ -4,12 +4,23 @@
 
 mod access_log;
 mod audited;
+mod configuration;
 mod decisions;
-mod format;
+mod destinations;
+#[cfg(test)]
+mod documented;
+mod exposition;
+mod histogram;
 mod line;
 mod listeners;
+mod log_format;
 mod metrics;
+mod process;
 mod recent;
+mod registry;
+mod routes;
+mod shelf;
+mod sparse;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,11 +28,15 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 pub(crate) use access_log::{FIELDS as ACCESS_LOG_FIELDS, LogBuffer, LogWriter};
-pub(crate) use format::Format;
+pub(crate) use destinations::DestinationSeries;
+pub(crate) use exposition::Format;
 pub(crate) use line::Line;
 pub(crate) use listeners::{CertificateCells, Certificates, HandshakeFailure, ReloadResult};
-pub(crate) use metrics::{CoreMetrics, Metrics, RouteSeries, render};
+pub(crate) use log_format::LogFormat;
+pub(crate) use metrics::{CoreMetrics, Metrics, render};
 pub(crate) use recent::Recent;
+pub(crate) use routes::RouteSeries;
+pub(crate) use shelf::Index;
 
 use postern_config::value::HostName;
 
@@ -166,7 +181,7 @@ impl Drop for Exchange {
             }
         }
         let took = self.started.elapsed();
-        self.core.metrics.end(&self.core, &self.record, took);
+        self.core.metrics.end(&self.core, self.head.as_deref().map(RequestHead::method), &self.record, took);
         let is_notable = recent::is_notable(&self.record, took);
         let wanted = self.record.route.as_ref().is_none_or(|route| route.telemetry.access_log.hits(|| self.random()));
         self.core.log(is_notable, wanted, |out, agent| access_log::line(out, self, took, agent));

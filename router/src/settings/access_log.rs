@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
-use crate::observe::{ACCESS_LOG_FIELDS, Format};
+use crate::observe::{ACCESS_LOG_FIELDS, LogFormat};
 
 /// The form of the access log's lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,13 +20,13 @@ pub enum AccessLogFormat {
 
 impl Settings {
     /// The form that is asked for.
-    pub(crate) fn log_format(&self) -> Format {
+    pub(crate) fn log_format(&self) -> LogFormat {
         let fields = self.access_log_fields.clone();
         match self.access_log_format {
-            AccessLogFormat::Json if fields.is_empty() => Format::Whole,
-            AccessLogFormat::Json => Format::Json(fields),
-            AccessLogFormat::KeyValue => Format::KeyValue(fields),
-            AccessLogFormat::Combined => Format::Combined,
+            AccessLogFormat::Json if fields.is_empty() => LogFormat::Whole,
+            AccessLogFormat::Json => LogFormat::Json(fields),
+            AccessLogFormat::KeyValue => LogFormat::KeyValue(fields),
+            AccessLogFormat::Combined => LogFormat::Combined,
         }
     }
 }

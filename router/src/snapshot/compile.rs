@@ -4,15 +4,16 @@
 //! The sole maker of destinations. Must never know the snapshot in use.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use postern_config::check::{Boundary, reached_by};
+use postern_config::condition::{Condition, ConditionType, Status as ConditionStatus};
 use postern_config::document::{
     Authenticator, Destination as Entry, IdentityToken, Jwks, JwtIssuer, Mode, PathHandling, Protocol, Rewrite,
 };
-use postern_config::merged::{IssuerKeys, Quarantined, Reading};
+use postern_config::merged::{IssuerKeys, Quarantined, Reading, Refused};
 use postern_config::route::{Route, RouteTarget};
 use postern_config::secrets::Secrets;
 use postern_config::value::{HostName, Name, Period, Scheme, Segment, Share, Template};
@@ -66,6 +67,8 @@ pub(crate) fn compile(reading: Reading, secrets: &Secrets, options: Options, now
         digest,
         loaded_at: now,
         counts,
+        held: content.routes.iter().filter(|route| is_held(route)).count() as u64,
+        refused: refused_by_reason(&content.refused),
         hosts: HostSet::new(document.hosts.iter()),
         table,
         settable,
@@ -73,6 +76,22 @@ pub(crate) fn compile(reading: Reading, secrets: &Secrets, options: Options, now
         quarantined: compiler.quarantined,
         notes: compiler.notes,
     }
+}
+
+fn is_held(route: &Route) -> bool {
+    route.conditions.iter().any(|one| one.kind == ConditionType::Held && one.status == ConditionStatus::True)
+}
+
+/// A registration counts for each of its reasons, and once for each.
+fn refused_by_reason(refused: &[Refused]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for one in refused {
+        let is_why = |one: &&Condition| one.status == ConditionStatus::False || one.kind == ConditionType::Conflicted;
+        let reasons: BTreeSet<_> =
+            one.conditions.iter().filter(is_why).map(|one| format!("{:?}", one.reason)).collect();
+        reasons.into_iter().for_each(|reason| *counts.entry(reason).or_default() += 1);
+    }
+    counts
 }
 
 /// What routes share while they are compiled.

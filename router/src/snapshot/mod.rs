@@ -11,7 +11,7 @@ pub(crate) mod table;
 pub(crate) mod transition;
 pub(crate) mod watch;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -33,6 +33,10 @@ pub(crate) struct Snapshot {
     pub(crate) counts: Counts,
     /// Hosts that are answered.
     pub(crate) hosts: HostSet,
+    /// Routes whose registrations are gone and that the syncer keeps all the same.
+    pub(crate) held: u64,
+    /// How many registrations the syncer refused, by reason.
+    pub(crate) refused: BTreeMap<String, u64>,
     /// Which route answers.
     pub(crate) table: table::RouteTable,
     /// Headers that some policy may set: stripped from every request on every route.

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::Phases;
+use super::connections::{Census, Presence};
 use super::limits;
 use super::resolve::Resolver;
 use super::tls;
@@ -29,6 +31,7 @@ use crate::snapshot::{Destination, TlsPlan};
 /// Makes connections on one core.
 pub(super) struct Dialer {
     resolver: Resolver,
+    pub(super) census: Census,
     dials: Cell<u64>,
     failed: Cell<u64>,
     refused: Cell<u64>,
@@ -56,7 +59,7 @@ pub(super) struct Dials {
 
 impl Dialer {
     pub(super) fn new(resolver: Resolver) -> Self {
-        Self { resolver, dials: Cell::new(0), failed: Cell::new(0), refused: Cell::new(0) }
+        Self { resolver, census: Census::default(), dials: Cell::new(0), failed: Cell::new(0), refused: Cell::new(0) }
     }
 
     pub(super) fn dials(&self) -> Dials {
@@ -83,6 +86,7 @@ impl Dialer {
         phases.resolve = Some(resolved - begun);
         let candidates = self.candidates(destination, &addresses)?;
         let (peer, tcp) = self.connect(&candidates, deadline).await?;
+        let presence = self.census.opened(destination.name());
         let connected = Instant::now();
         phases.connect = Some(connected - resolved);
         let io = match destination.tls() {
@@ -93,7 +97,7 @@ impl Dialer {
                 Io::Tls(Box::new(secured))
             }
         };
-        Ok(Stream { io, peer: peer.ip() })
+        Ok(Stream { io, peer: peer.ip(), presence })
     }
 
     /// The addresses that may be dialled, in the order in which to try them.
@@ -235,6 +239,7 @@ mod libc_errno {
 pub(crate) struct Stream {
     io: Io,
     peer: IpAddr,
+    presence: Rc<Presence>,
 }
 
 enum Io {
@@ -246,6 +251,11 @@ impl Stream {
     /// The address that was dialled.
     pub(super) fn peer(&self) -> IpAddr {
         self.peer
+    }
+
+    /// That it is counted.
+    pub(super) fn presence(&self) -> &Rc<Presence> {
+        &self.presence
     }
 
     /// Whether TLS agreed on HTTP/2.

@@ -7,6 +7,7 @@
 
 mod body;
 mod connect;
+mod connections;
 mod deadline;
 mod http1;
 mod http2;
@@ -31,6 +32,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::body::{UpstreamBody, UpstreamFault};
 pub(crate) use self::connect::Stream;
+pub(crate) use self::connections::Connections;
 pub(crate) use self::resolve::Resolver;
 pub(crate) use self::tls::{ClientConfigs, Verify};
 
@@ -69,6 +71,10 @@ pub(crate) struct Phases {
     pub(crate) first_byte: Option<Duration>,
     /// Whether the connection was a kept one.
     pub(crate) reused: bool,
+    /// What passed before the destination was asked; none when it never was.
+    pub(crate) decided: Option<Duration>,
+    /// How often it was tried.
+    pub(crate) attempts: u32,
 }
 
 /// What was done since the start, on this core.
@@ -109,6 +115,8 @@ impl Upstreams {
         phases: &mut Phases,
         began: Instant,
     ) -> Result<Answer<Metered<B>>, Rejection> {
+        phases.decided = Some(began.elapsed());
+        phases.attempts = 1;
         let deadlines = Deadlines::new(timeouts, began);
         let mut fresh = None;
         // A WebSocket is HTTP/1.1's: where either is spoken, that one is.
@@ -156,6 +164,16 @@ impl Upstreams {
         self.pool.len() + self.sessions.idle()
     }
 
+    /// Destinations that a connection was first opened with since this was last asked.
+    pub(crate) fn newly_met(&self) -> Vec<Arc<Connections>> {
+        self.dialer.census.newly_met()
+    }
+
+    /// Counts no more with whom there will be no connections.
+    pub(crate) fn forget_connections(&self, served: &HashSet<&str>) {
+        self.dialer.census.retain(served);
+    }
+
     /// What was done since the start.
     pub(crate) fn counters(&self) -> Counters {
         let dials = self.dialer.dials();
@@ -192,6 +210,7 @@ impl Upstreams {
                 Err(failure) => return Err(failure.rejection),
             }
             self.repeated.set(self.repeated.get() + 1);
+            phases.attempts += 1;
             phases.reused = false;
             if repeatable {
                 break;

@@ -48,6 +48,7 @@ impl Pool {
             // The key should say as much; the address is asked about again because this is where it counts.
             let permitted = destination.permits(connection.peer()).is_ok();
             if permitted && is_young(&connection, since, now) && connection.is_fit(surely) {
+                connection.stream.presence().set_idle(false);
                 return Some(connection);
             }
         }
@@ -115,6 +116,7 @@ impl Place {
             kept.pop_front();
             pool.count.set(pool.count.get() - 1);
         }
+        connection.stream.presence().set_idle(true);
         kept.push_back(Idle { connection, since: now });
         pool.count.set(pool.count.get() + 1);
     }

@@ -137,6 +137,7 @@ impl Upstreams {
                 return Err(failure.rejection);
             }
             self.repeated.set(self.repeated.get() + 1);
+            phases.attempts += 1;
             drop(slot);
             slot = match self.reach(destination, &deadlines, phases).await? {
                 Reached::Session(slot) => slot,

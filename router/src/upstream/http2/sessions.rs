@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, interval, timeout, timeout_at};
 
 use super::super::connect::Stream;
+use super::super::connections::Presence;
 use super::super::limits;
 use super::rejection;
 use crate::reject::{Reason, Rejection};
@@ -54,6 +55,8 @@ struct Session {
     /// A stream waited in vain: nothing new is begun before the destination has answered a ping.
     doubted: Cell<bool>,
     doubts: Rc<Notify>,
+    /// Gone with the connection, which may be before the session is looked at again.
+    presence: Weak<Presence>,
 }
 
 /// What became of a dial, for those who wait for it.
@@ -178,6 +181,7 @@ impl Place {
 
     fn slot(self: &Rc<Self>, session: &Rc<Session>, reused: bool) -> Slot {
         session.open.set(session.open.get() + 1);
+        session.tell_presence();
         Slot { session: Rc::clone(session), place: Rc::clone(self), reused }
     }
 
@@ -266,13 +270,14 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.session.open.set(self.session.open.get() - 1);
         self.session.idle_since.set(Instant::now());
+        self.session.tell_presence();
         self.place.room.notify_waiters();
     }
 }
 
 impl Session {
     async fn open(stream: Stream) -> Result<Rc<Self>, Rejection> {
-        let peer = stream.peer();
+        let (peer, presence) = (stream.peer(), Rc::downgrade(stream.presence()));
         // A peer that vanished without a word takes many exchanges with it, so it is noticed sooner than elsewhere.
         let keepalive = TcpKeepalive::new().with_time(limits::SESSION_SILENCE).with_interval(limits::SESSION_PROBE);
         let socket = SockRef::from(stream.tcp());
@@ -302,10 +307,18 @@ impl Session {
             over: Cell::new(false),
             doubted: Cell::new(false),
             doubts: Rc::default(),
+            presence,
         });
         let doubts = Rc::clone(&session.doubts);
         tokio::task::spawn_local(drive(connection, pings, doubts, Rc::downgrade(&session)));
         Ok(session)
+    }
+
+    /// Whether it carries something is counted.
+    fn tell_presence(&self) {
+        if let Some(presence) = self.presence.upgrade() {
+            presence.set_idle(self.open.get() == 0);
+        }
     }
 
     fn has_room(&self) -> bool {

@@ -11,7 +11,7 @@ use time::macros::format_description;
 
 /// How lines look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum LogFormat {
     /// JSON with all fields.
     #[default]
     Whole,
@@ -23,7 +23,7 @@ pub(crate) enum Format {
     Combined,
 }
 
-impl Format {
+impl LogFormat {
     /// Whether `user_agent` and `referer` are asked for, which are in no line otherwise.
     pub(crate) fn wants_agent(&self) -> bool {
         match self {
@@ -122,7 +122,7 @@ mod tests {
 
     const LINE: &str = r#"{"time":"2026-11-21T20:10:09.123Z","request_id":"0a","method":"GET","path":"/a\"b","status":200,"principal":"a b","authenticated_by":"jwt:corp","client":"10.0.0.1","bytes_out":7,"user_agent":"x \"y\"\n"}"#;
 
-    fn shown(format: &Format) -> String {
+    fn shown(format: &LogFormat) -> String {
         let mut out = Vec::new();
         format.show(LINE.as_bytes(), &mut out);
         String::from_utf8(out).unwrap()
@@ -132,17 +132,17 @@ mod tests {
     fn each_form_shows_the_same_line() {
         let fields = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         for (format, expected) in [
-            (Format::Json(fields(&["status", "client", "nothing"])), "{\"status\":200,\"client\":\"10.0.0.1\"}\n".to_owned()),
-            (Format::KeyValue(fields(&["status", "path", "principal"])), "status=200 path=\"/a\\\"b\" principal=\"a b\"\n".to_owned()),
+            (LogFormat::Json(fields(&["status", "client", "nothing"])), "{\"status\":200,\"client\":\"10.0.0.1\"}\n".to_owned()),
+            (LogFormat::KeyValue(fields(&["status", "path", "principal"])), "status=200 path=\"/a\\\"b\" principal=\"a b\"\n".to_owned()),
             (
-                Format::Combined,
+                LogFormat::Combined,
                 "10.0.0.1 - a\\x20b [21/Nov/2026:20:10:09 +0000] \"GET /a\\\"b HTTP/1.1\" 200 7 \"-\" \"x \\\"y\\\"\\x0a\"\n".to_owned(),
             ),
-            (Format::Whole, format!("{LINE}\n")),
+            (LogFormat::Whole, format!("{LINE}\n")),
         ] {
             assert_eq!(shown(&format), expected);
         }
-        let all = shown(&Format::KeyValue(Vec::new()));
+        let all = shown(&LogFormat::KeyValue(Vec::new()));
         assert!(
             all.starts_with("time=2026-11-21T20:10:09.123Z request_id=0a method=GET") && all.lines().count() == 1,
             "{all}"
