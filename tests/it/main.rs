@@ -28,6 +28,7 @@ mod long_answers;
 mod matching;
 mod on_call;
 mod operations;
+mod page;
 mod pipelining;
 mod poison;
 mod readme;
