@@ -12,7 +12,7 @@ home=.tools/chromium
 
 fail() { echo "tools/chromium.sh: $*" >&2; exit 1; }
 
-has_font() { find /usr/share/fonts -name 'LiberationSans-Regular.ttf' 2>/dev/null | grep -q .; }
+has_font() { [ -n "$(find /usr/share/fonts -name 'LiberationSans-Regular.ttf' -print -quit 2>/dev/null)" ]; }
 
 [ -n "${POSTERN_TEST_CHROMIUM:-}" ] && exit 0
 [ -x "$home/chromium" ] && exit 0

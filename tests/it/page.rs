@@ -17,6 +17,8 @@ const SECTIONS: [&str; 8] =
 fn open(router: &Router, section: &str) -> Browser {
     let mut browser = Browser::open(&format!("http://{}/?every=300#{section}", router.admin_address()), SIZE);
     browser.until("document.querySelector('#glance').innerText.includes('generation')");
+    // What `looks` counts: a browser keeps 250 unless it is told otherwise.
+    browser.eval("performance.setResourceTimingBufferSize(100000)");
     browser
 }
 
@@ -199,7 +201,8 @@ identity: {basic: [{name: ops, users: []}], jwt: [{name: corp, issuer: 'https://
     browser.until("document.querySelectorAll('#section-routes .rows .row').length > 0");
     let opened = began.elapsed();
     let times = browser.eval(
-        "({paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime, rows: performance.getEntriesByName('routes')[0].startTime})",
+        "({paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime, rows: performance.getEntriesByName('routes')[0].startTime, \
+         file: performance.getEntriesByType('resource').find((one) => one.name.endsWith('/api/routes')).duration})",
     );
     assert!(browser.text("#routes-found").starts_with("10000 of 10000"));
     let drawn = browser.eval("document.querySelectorAll('#section-routes .rows .row').length");
@@ -251,9 +254,10 @@ identity: {basic: [{name: ops, users: []}], jwt: [{name: corp, issuer: 'https://
     browser.until("document.querySelector('#section-routes .rows canvas') !== null");
     keep_screenshot("routes-10000.png", &browser.screenshot());
     eprintln!(
-        "10 000 routes in the browser: first paint {:.0} ms, rows {:.0} ms, open to rows in all {opened:.2?}; a search {:.1} ms; the slowest frame of scrolling {:.0} ms",
+        "10 000 routes in the browser: first paint {:.0} ms, rows {:.0} ms (of which the router took {:.0} ms to read and send its file), open to rows in all {opened:.2?}; a search {:.1} ms; the slowest frame of scrolling {:.0} ms",
         times["paint"].as_f64().unwrap_or(f64::NAN),
         times["rows"].as_f64().unwrap(),
+        times["file"].as_f64().unwrap(),
         search.as_f64().unwrap(),
         scroll.as_f64().unwrap()
     );

@@ -13,8 +13,13 @@ import { recent } from "./recent.js";
 import { destinations } from "./destinations.js";
 import { latency } from "./latency.js";
 
-/** Milliseconds between two looks, unless looking takes long; `?every=500` for another time. */
-const EVERY = Math.max(200, Number(new URLSearchParams(location.search).get("every")) || 2000);
+/** Milliseconds between two looks; `?every=500` for another time. */
+const ASKED = Number(new URLSearchParams(location.search).get("every"));
+const EVERY = Math.max(200, ASKED || 2000);
+/** Unless somebody asked for a time, a large router is looked at less often: for a twentieth of the time at most, … */
+const SHARE = 20;
+/** … but this often all the same. */
+const LATEST = 30000;
 
 const state = { series: new Series(), overview: undefined, routes: [], refused: [], destinations: [], reasons: {}, digest: undefined };
 const byId = (id) => document.getElementById(id);
@@ -41,7 +46,7 @@ const links = sections.map(({ id, title }, index) => {
   return { badge, link: el("a", { href: `#${id}`, "aria-keyshortcuts": String(index + 1) }, title, badge) };
 });
 fill(byId("sections"), links.map(({ link }) => el("li", {}, link)));
-fill(byId("main"), sections.map(({ id, title, element }) => el("section", { id: `section-${id}`, "aria-label": title }, element)));
+fill(byId("main"), sections.map(({ id, title, element }) => el("section", { id: `section-${id}`, "aria-label": title }, el("h2", { class: "unseen" }, title), element)));
 
 /** Goes to a section; `prepared` is for the section to make sense of. */
 function go(id, prepared) {
@@ -95,12 +100,14 @@ function glance() {
 }
 
 async function look() {
-  const began = performance.now();
+  let took = 0;
   if (!document.hidden) {
+    const began = performance.now();
     try {
       const [seen, metrics] = await Promise.all([ask.json("/api/overview"), ask.text("/metrics")]);
       state.overview = seen;
       state.series.take(metrics, Date.now() / 1000);
+      took = performance.now() - began;
       if (seen.snapshot.digest !== state.digest) await load(seen.snapshot);
       state.lost = undefined;
     } catch (error) {
@@ -108,8 +115,7 @@ async function look() {
     }
     render();
   }
-  // A large router is looked at less often, so that looking costs it a twentieth of a core at most.
-  setTimeout(look, Math.max(EVERY, 20 * (performance.now() - began)));
+  setTimeout(look, ASKED ? EVERY : Math.min(LATEST, Math.max(EVERY, SHARE * took)));
 }
 
 /** What stands in the file of a new generation; where no file holds it any more, what the router itself knows. */

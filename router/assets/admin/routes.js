@@ -37,7 +37,7 @@ export function routes({ state, details, go }) {
     { title: "Proof", width: "minmax(5rem, 1.2fr)", cell: (row) => (row.open ? el("span", { class: "warn" }, row.proof === "none" ? "open" : `${row.proof}, open`) : foreign(row.proof)), sort: (row) => row.proof },
     { title: "Leads to", width: "minmax(7rem, 2.2fr)", cell: (row) => foreign(row.leads, { title: row.leads }), sort: (row) => row.leads },
     number("Req/s", (seen) => seen.rate, count),
-    { title: "", width: "80px", cell: (row) => sparkOf(rate(row)) },
+    { title: "Lately", width: "80px", cell: (row) => sparkOf(rate(row)) },
     number("5xx", (seen) => seen.errors, percent),
   ];
   const mean = [number("Mean", (seen) => seen.mean, duration)];
