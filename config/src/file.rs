@@ -84,23 +84,24 @@ fn kind_of(kind: fs::FileType) -> &'static str {
 
 /// Replaces `path` by `bytes`: a temporary file in the same directory, fsync, read back and compared,
 /// renamed, directory fsynced. A reader sees the old bytes or the new ones, also after a power cut.
+/// Tells what the system says of the file that was written: what lies there later may be another.
 ///
 /// # Errors
 /// What the system said; the old file stands and the temporary one is gone.
-pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<fs::Metadata> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name =
         path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path has no file name"))?;
     let temporary = directory.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
-    let result = write_verified(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
-    if result.is_err() {
+    let written = write_verified(&temporary, bytes, mode);
+    let facts = written.and_then(|facts| fs::rename(&temporary, path).map(|()| facts)).inspect_err(|_| {
         let _ = fs::remove_file(&temporary);
-        return result;
-    }
-    File::open(directory)?.sync_all()
+    })?;
+    File::open(directory)?.sync_all()?;
+    Ok(facts)
 }
 
-fn write_verified(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+fn write_verified(path: &Path, bytes: &[u8], mode: u32) -> io::Result<fs::Metadata> {
     // A temporary file left behind by a killed process has our name when its number comes round again.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -109,11 +110,12 @@ fn write_verified(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()?;
+    let facts = file.metadata()?;
     drop(file);
     if fs::read(path)? != bytes {
         return Err(io::Error::other("what was read back is not what was written"));
     }
-    Ok(())
+    Ok(facts)
 }
 
 /// Removes temporary files that killed processes left beside `path`. Failures do not matter: they are

@@ -69,6 +69,27 @@ pub const CONSUMERS: usize = 10_000;
 /// Most keys of one consumer: one in use, and one to change over to.
 pub const CONSUMER_KEYS: usize = 2;
 
+/// Most clients of one realm of certificates.
+pub const CERTIFICATE_CLIENTS: usize = 10_000;
+
+/// Most names of one kind by which one client is known.
+pub const CERTIFICATE_NAMES: usize = 64;
+
+/// Most authorizers of a boundary: each is held against every destination.
+pub const AUTHORIZERS: usize = 100;
+
+/// Most identity sources of one authorizer: each is looked for at every request.
+pub const IDENTITY_SOURCES: usize = 8;
+
+/// Longest time for which an authorizer's answer is remembered, in milliseconds: an hour, as API Gateway has it.
+pub const VERDICT_MILLIS: u128 = 3_600_000;
+
+/// Longest time that an authorizer may take, in milliseconds: API Gateway gives up after 30 s.
+pub const AUTHORIZER_MILLIS: u128 = 30_000;
+
+/// Most calls of one authorizer that a core has under way.
+pub const AUTHORIZER_CALLS: u32 = 1_000;
+
 /// Longest request target and longest root path, in bytes: what a private API Gateway accepts.
 pub const PATH_BYTES: usize = 8_192;
 

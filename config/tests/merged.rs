@@ -272,7 +272,7 @@ fn what_a_newer_syncer_adds_is_ignored_and_named() {
     let text = text(2);
     for (from, to, ignored) in [
         ("\"generation\"", "\"region\": {}, \"generation\"", "/region"),
-        ("\"identity\": {", "\"identity\": {\"external\": [{\"name\": \"x\"}], ", "/identity/external"),
+        ("\"identity\": {", "\"identity\": {\"saml\": [{\"name\": \"x\"}], ", "/identity/saml"),
         ("\"defaults\": {\"policies\": {", "\"defaults\": {\"policies\": {\"cors\": {}, ", "/defaults/policies/cors"),
         ("\"reason\": \"DestinationNotAllowed\"", "\"reason\": \"NewReason\"", "/refused/0/conditions/0"),
     ] {
@@ -318,6 +318,24 @@ fn a_destination_or_issuer_that_is_not_understood_takes_its_routes_with_it() {
         "\"overrides\": {\"policies\": {\"authorization\": {\"relations\": []}, ",
     );
     assert_eq!(layer.unwrap_err().reason(), "unknown_security_field");
+}
+
+#[test]
+fn certificates_under_a_rule_that_is_not_understood_are_nobodys() {
+    let text = text(8);
+    let line = text.lines().find(|line| line.contains(SOME)).unwrap().trim_end_matches(',');
+    let text = text.replace(line, &line.replace("jwt:corp", "mtls:partners"));
+    let with = |more: &str| {
+        let realm =
+            format!("{{\"name\": \"partners\", \"clients\": [{{\"name\": \"acme\", \"uri\": [\"urn:a\"]{more}}}]}}");
+        let identity = format!("\"identity\": {{\"mtls\": [{realm}], ");
+        read(&redigested(&text.replacen("\"identity\": {", &identity, 1)), None).unwrap()
+    };
+    let known = with("");
+    assert_eq!((known.content.routes.len(), known.quarantined.len()), (8, 0), "{:?}", known.quarantined);
+    let reading = with(", \"issuers\": [\"urn:b\"]");
+    let aside: Vec<&str> = reading.quarantined.iter().map(|one| &*one.id).collect();
+    assert_eq!((reading.content.routes.len(), aside), (7, vec!["partners", SOME]));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this module is the one that speaks to a terminal")]
 
 mod changes;
+mod check;
 mod logged;
 mod routes;
 mod status;
@@ -16,14 +17,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use postern_config::document::{BoundaryDocument, Registration};
-use postern_config::merged::{self, MergedError};
+use postern_config::merged;
 use postern_config::secrets::Secrets;
 use postern_config::value::Timestamp;
-use postern_config::{Boundary, file, limits, parse, schema};
+use postern_config::{file, limits};
 use serde_json::json;
 
 use crate::Router;
+use crate::client_certificate::ClientCertificate;
 use crate::explain::{self, Asked, Assumed};
 use crate::freshness::unix_now;
 use crate::scrub;
@@ -49,7 +50,7 @@ enum Command {
     #[command(
         after_help = "Example:\n  postern-router check boundary.yaml\n  postern-router check /var/lib/postern/merged.json"
     )]
-    Check(Check),
+    Check(check::Check),
     /// Tell what would happen to a request, and why; exit 1 when it is refused.
     #[command(
         after_help = "Example:\n  postern-router explain merged.json 'GET https://api.example.com/orders/1' -H 'authorization: Bearer …'"
@@ -124,15 +125,6 @@ struct Serve {
 }
 
 #[derive(Args)]
-struct Check {
-    /// A merged file, a boundary, or registrations; - for standard input
-    file: PathBuf,
-    /// How problems are written
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    output: Output,
-}
-
-#[derive(Args)]
 struct Explain {
     /// A merged file
     file: PathBuf,
@@ -150,6 +142,9 @@ struct Explain {
     /// Who it comes from: a JSON file with the claims of a token, taken for a good one of the route's issuer
     #[arg(long = "as", value_name = "FILE")]
     claims: Option<PathBuf>,
+    /// The certificate that the client shows (PEM); taken to be verified
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     /// How the explanation is written
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -191,7 +186,7 @@ pub fn main() -> ExitCode {
     }
     match Cli::parse().command {
         Command::Serve(serve) => run_serve(&serve),
-        Command::Check(check) => run_check(&check),
+        Command::Check(asked) => check::run(&asked),
         Command::Explain(explain) => run_explain(&explain),
         Command::Status(status) => status::run(&status),
         Command::Routes(asked) => routes::run(&asked),
@@ -302,110 +297,6 @@ async fn wait_for_signal() {
     }
 }
 
-/// One thing that is wrong, as `check` prints it.
-#[derive(serde::Serialize)]
-struct Finding {
-    document: String,
-    at: String,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
-}
-
-fn run_check(check: &Check) -> ExitCode {
-    let bytes = match read(&check.file) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(WRONG_USAGE);
-        }
-    };
-    let (kind, findings) = findings(&bytes);
-    match check.output {
-        Output::Json => println!("{}", json!({"kind": kind, "problems": findings})),
-        Output::Text if findings.is_empty() => println!("{}: a {kind} without problems", check.file.display()),
-        Output::Text => {
-            for finding in &findings {
-                let at = if finding.at.is_empty() { "the document" } else { &finding.at };
-                let hint = finding.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
-                println!("{}: {at}: {}{hint}", finding.document, finding.message);
-            }
-        }
-    }
-    if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND_PROBLEMS) }
-}
-
-/// What kind of document the bytes are, and all that is wrong with it.
-fn findings(bytes: &[u8]) -> (&'static str, Vec<Finding>) {
-    let whole = |kind: &'static str, message: String| {
-        (kind, vec![Finding { document: kind.to_owned(), at: String::new(), message, hint: None }])
-    };
-    match merged::read(bytes, None) {
-        Ok(reading) => {
-            let aside = |one: &merged::Quarantined| Finding {
-                document: one.id.clone(),
-                at: String::new(),
-                message: one.why.clone(),
-                hint: None,
-            };
-            return ("merged file", reading.quarantined.iter().map(aside).collect());
-        }
-        Err(MergedError::NoDigest) if !looks_merged(bytes) => {}
-        Err(error) => return whole("merged file", error.to_string()),
-    }
-    let Ok(text) = std::str::from_utf8(bytes) else { return whole("document", "is not UTF-8 text".to_owned()) };
-    let values = match parse::values(text) {
-        Ok(values) => values,
-        Err(problem) => return ("document", vec![finding("document", &problem)]),
-    };
-    let is_boundary = values.iter().any(|value| {
-        value.get("kind").and_then(|kind| kind.as_str()) == Some("Boundary")
-            || (value.get("destinations").is_some() && value.get("hosts").is_some() && value.get("root").is_none())
-    });
-    match is_boundary {
-        true => ("boundary", values.iter().flat_map(check_boundary).collect()),
-        false => ("registration", check_registrations(&values)),
-    }
-}
-
-fn looks_merged(bytes: &[u8]) -> bool {
-    let head = &bytes[..bytes.len().min(200)];
-    head.windows(merged::KIND.len()).any(|window| window == merged::KIND.as_bytes())
-}
-
-fn finding(document: &str, problem: &postern_config::Problem) -> Finding {
-    Finding {
-        document: document.to_owned(),
-        at: problem.at.clone(),
-        message: problem.message.clone(),
-        hint: problem.hint.clone(),
-    }
-}
-
-fn check_boundary(value: &serde_json::Value) -> Vec<Finding> {
-    let checked = parse::document::<BoundaryDocument>(value, schema::boundary()).and_then(Boundary::check);
-    let problems = checked.err().map(|problems| problems.0).unwrap_or_default();
-    problems.iter().map(|problem| finding("boundary", problem)).collect()
-}
-
-fn check_registrations(values: &[serde_json::Value]) -> Vec<Finding> {
-    let lists = values.iter().flat_map(|value| match value {
-        serde_json::Value::Array(items) => items.as_slice(),
-        one => std::slice::from_ref(one),
-    });
-    let mut findings = Vec::new();
-    for (index, value) in lists.enumerate() {
-        let name = value
-            .get("root")
-            .and_then(|root| root.as_str())
-            .map_or_else(|| format!("registration {index}"), str::to_owned);
-        if let Err(problems) = parse::document::<Registration>(value, schema::registration()) {
-            findings.extend(problems.0.iter().map(|problem| finding(&name, problem)));
-        }
-    }
-    findings
-}
-
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     if path == Path::new("-") {
         let mut bytes = Vec::new();
@@ -460,7 +351,13 @@ impl Explain {
             let bytes = file::read_bounded(path, limits::BOUNDARY_BYTES).map_err(|error| error.to_string())?;
             explain::claims(&bytes).map_err(|error| wrong(&error))
         });
-        Ok(Assumed { client: self.client, at: self.at.map(|at| at.unix()), claims: claims.transpose()? })
+        let certificate = self.certificate.as_deref().map(|path| {
+            let pem = read(path)?;
+            let none = || format!("{} holds no certificate; write it as PEM", path.display());
+            ClientCertificate::first_of(&pem).ok_or_else(none)
+        });
+        let (claims, certificate) = (claims.transpose()?, certificate.transpose()?);
+        Ok(Assumed { client: self.client, at: self.at.map(|at| at.unix()), claims, certificate })
     }
 }
 

@@ -16,11 +16,11 @@ pub(crate) use self::asked::{Asked, Assumed, claims, parameters};
 use crate::http1::{Framing, RequestHead};
 use crate::pipeline::{check_signature, choose, circumstances, limit, outbound};
 use crate::principal::Principal;
-use crate::reject::Rejection;
+use crate::reject::{Reason, Rejection};
 use crate::rights::Verdict;
 use crate::snapshot::table::{Outranked, Passed};
 use crate::snapshot::{RoutePlan, Snapshot, Timeouts};
-use crate::stage::authenticate::{Outcome, SKEW, assume, authenticate};
+use crate::stage::authenticate::{Certificates, Outcome, Relayed, SKEW, Way, assume, authenticate};
 use crate::stage::authorize::authorize;
 use crate::stage::find::{find, outranked};
 use crate::stage::identify::{Arrival, Request, RequestId, RequestPath, Trust, identify};
@@ -88,8 +88,8 @@ pub(crate) fn explain(snapshot: &Snapshot, asked: Asked, now: i64) -> Explanatio
 fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanation) -> Result<(), Rejection> {
     let Asked { head, tls, assumed } = asked;
     let peer = assumed.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let arrival = Arrival { peer, tls };
-    let request = identify(Rc::new(head), arrival, &Trust::default(), &snapshot.hosts, RequestId::new(0))?;
+    let arrival = Arrival { peer, tls, certificate: assumed.certificate.map(Rc::new) };
+    let request = identify(Rc::new(head), &arrival, &Trust::default(), &snapshot.hosts, RequestId::new(0))?;
     explanation.step("identify", identified(&request));
 
     let route = answers(snapshot, &request, now, explanation)?;
@@ -97,7 +97,7 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
 
     let principal = match &assumed.claims {
         Some(claims) => assume(&route.ways, claims)?,
-        None => prove(&route, &request, now, explanation)?,
+        None => prove(&route, &request, &arrival, now, explanation)?,
     };
     explanation.step("authenticate", format!("{} by {}", principal.name(), principal.via()));
     let count = route.rights.count();
@@ -173,14 +173,36 @@ fn answers(
 fn prove(
     route: &RoutePlan,
     request: &Request,
+    arrival: &Arrival,
     now: i64,
     explanation: &mut Explanation,
 ) -> Result<Principal, Rejection> {
-    match authenticate(&route.ways, request.head.fields(), request.head.query(), now, &Default::default()) {
+    let shown = arrival.certificate.as_deref();
+    if route.ways.iter().any(|way| matches!(way, Way::Mtls(_))) {
+        let verdict = match shown {
+            Some(_) => "the certificate is taken to be verified, under authorities without a name",
+            None => "no certificate is shown; --certificate FILE shows one",
+        };
+        explanation.step("authenticate", verdict.to_owned());
+    }
+    let shown = Certificates { connection: shown, stands: true, relayed: shown.map(Relayed::Read) };
+    let (fields, query) = (request.head.fields(), request.head.query());
+    let found = authenticate(&route.ways, fields, query, shown, now, &Default::default());
+    let found = match found {
+        // No authorizer is asked about a path with two readings.
+        Ok(Outcome::Consult(_)) if circumstances(request, now).path.is_none() => Err(Reason::PathAmbiguous.into()),
+        found => found,
+    };
+    match found {
         Ok(Outcome::Proved(principal)) => Ok(principal),
         Ok(Outcome::Ask(question)) => {
             explanation.step("authenticate", "the password is taken to be right: explain does not check it".to_owned());
             Ok(question.principal())
+        }
+        Ok(Outcome::Consult(external)) => {
+            let words = format!("{} is taken to say yes and no more: explain does not ask it", external.via());
+            explanation.step("authenticate", words);
+            Ok(external.unasked())
         }
         Err(rejection) if !route.insists => {
             let verdict = Verdict::unproved(rejection.reason.code());

@@ -8,9 +8,11 @@
 mod admin;
 mod alarm;
 mod audit;
+mod authorizers;
 mod body;
 mod buffer;
 pub mod cli;
+mod client_certificate;
 mod connection;
 mod digits;
 mod drain;
@@ -280,7 +282,10 @@ fn tls_setup(tls: settings::ListenerTls) -> TlsSetup {
     let files =
         |pair: settings::CertificateFiles| CertificateFiles { certificate: pair.certificate_file, key: pair.key_file };
     let clients = |clients: settings::ClientAuthentication| Clients {
+        name: clients.name.map(|name| name.as_str().into()),
         authorities: clients.ca_file,
+        revoked: clients.crl_file,
+        refuses_overdue: clients.crl_overdue == settings::Overdue::Refuse,
         optional: clients.mode == settings::ClientMode::Optional,
     };
     TlsSetup {

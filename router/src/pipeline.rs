@@ -20,7 +20,8 @@ use crate::reject::{self, Local, Reason, Rejection};
 use crate::rights::{Circumstances, Verdict};
 use crate::services::Core;
 use crate::snapshot::{RoutePlan, Snapshot, Target};
-use crate::stage::authenticate::{Outcome, Signed, Way, authenticate};
+use crate::stage::authenticate::external::{External, Question};
+use crate::stage::authenticate::{Certificates, Outcome, Relayed, Signed, Way, authenticate};
 use crate::stage::authorize::{Decided, Permit, authorize};
 use crate::stage::find::find;
 use crate::stage::identify::{self, Arrival, identify};
@@ -40,7 +41,7 @@ pub(crate) enum Answer<B> {
 /// Answers one request. Never fails: what goes wrong is an answer too.
 pub(crate) async fn handle<B: ClientBody>(
     core: &Rc<Core>,
-    arrival: Arrival,
+    arrival: &Arrival,
     head: RequestHead,
     body: B,
 ) -> (Box<Exchange>, Answer<B>) {
@@ -69,7 +70,7 @@ pub(crate) async fn handle<B: ClientBody>(
 }
 
 /// The answer to what came in place of a request.
-pub(crate) fn refuse(core: &Rc<Core>, arrival: Arrival, rejection: &Rejection) -> (Box<Exchange>, Local) {
+pub(crate) fn refuse(core: &Rc<Core>, arrival: &Arrival, rejection: &Rejection) -> (Box<Exchange>, Local) {
     let id = identify::RequestId::new(core.random());
     let mut exchange = Exchange::open(core, None, arrival.peer, id);
     let answer = refused(&mut exchange, rejection);
@@ -86,7 +87,7 @@ fn refused(exchange: &mut Exchange, rejection: &Rejection) -> Local {
 
 async fn run<B: ClientBody>(
     core: &Rc<Core>,
-    arrival: Arrival,
+    arrival: &Arrival,
     head: Rc<RequestHead>,
     body: B,
     exchange: &mut Exchange,
@@ -103,7 +104,7 @@ async fn run<B: ClientBody>(
     exchange.record.host = Some(request.host.clone());
     let route = found?;
     exchange.record.route = Some(Arc::clone(&route));
-    let principal = prove(core, &route, &request, now, exchange).await?;
+    let principal = prove(core, &snapshot, &route, &request, arrival, now, exchange).await?;
     exchange.record.principal = Some(principal.clone());
     let Decided { permit, verdicts } = authorize(route, principal, &circumstances(&request, now), false);
     exchange.record.verdicts.extend(verdicts);
@@ -133,18 +134,26 @@ async fn run<B: ClientBody>(
 /// Who calls. Where that is only tried out, whoever proves nothing goes on as one of whom nothing is known.
 async fn prove(
     core: &Rc<Core>,
+    snapshot: &Snapshot,
     route: &RoutePlan,
     request: &identify::Request,
+    arrival: &Arrival,
     now: i64,
     exchange: &mut Exchange,
 ) -> Result<Principal, Rejection> {
     let (fields, query) = (request.head.fields(), request.head.query());
-    let proved = match authenticate(&route.ways, fields, query, now, &core.tokens) {
+    let asked = route.ways.iter().any(Way::asks_relayed);
+    let relayed = asked.then(|| identify::relayed_certificate(request, arrival, &core.shared.trust)).flatten();
+    let connection = arrival.certificate.as_deref();
+    let stands = connection.is_some_and(|certificate| certificate.stands_at(now));
+    let shown = Certificates { connection, stands, relayed: relayed.map(Relayed::Written) };
+    let proved = match authenticate(&route.ways, fields, query, shown, now, &core.tokens) {
         Ok(Outcome::Proved(principal)) => Ok(principal),
         // Boxed, so that no other request has the size of one that waits for this.
         Ok(Outcome::Ask(question)) => {
             Box::pin(core.shared.passwords.verify(question, request.client, Instant::now())).await
         }
+        Ok(Outcome::Consult(external)) => Box::pin(consult(core, snapshot, &external, request, now)).await,
         Err(rejection) => Err(rejection),
     };
     match proved {
@@ -154,6 +163,20 @@ async fn prove(
         }
         proved => proved,
     }
+}
+
+/// Who calls, as an authorizer says.
+async fn consult(
+    core: &Rc<Core>,
+    snapshot: &Snapshot,
+    external: &External,
+    request: &identify::Request,
+    now: i64,
+) -> Result<Principal, Rejection> {
+    let (head, id) = (&*request.head, request.id.as_str());
+    let question = Question { head, about: circumstances(request, now), scheme: request.scheme, id };
+    let arrives = |name: &str| transform::arrives(head, &snapshot.settable, name);
+    core.authorizers.ask(external, &question, arrives, &core.tokens.rulings, &core.upstreams).await
 }
 
 /// What rights may depend on.
@@ -210,7 +233,7 @@ pub(crate) fn outbound(
     // Where proof is only tried out, a key may stand there that proved nothing, and is one all the same.
     let tried = !permit.route().insists && !principal.has_signed();
     let off = if principal.has_token() || tried { &*permit.route().ways } else { &[] };
-    let off = off.iter().filter_map(Way::place);
+    let off = off.iter().flat_map(Way::places);
     let claim = |path: &_| principal.claim(path);
     transform::request(request, peer, permit.route(), target, &snapshot.settable, upgrade, &off, identity_token, claim)
 }

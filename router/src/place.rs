@@ -75,6 +75,19 @@ impl TokenPlace {
         }
     }
 
+    /// Whether it is the header of that name, in lower case.
+    pub(crate) fn is_header(&self, name: &str) -> bool {
+        matches!(&self.kind, Kind::Header(own) if own.as_str() == name)
+    }
+
+    /// The name of the cookie, when it is one.
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Cookie(name) => Some(name),
+            Kind::Header(_) | Kind::Query(_) => None,
+        }
+    }
+
     /// Whether that header is taken off whole.
     pub(crate) fn takes_off(&self, header: &[u8]) -> bool {
         self.strip

@@ -53,6 +53,10 @@ pub(crate) enum Via {
     Basic(Arc<str>),
     /// `api_key:NAME`.
     ApiKey(Arc<str>),
+    /// `mtls:NAME`.
+    Mtls(Arc<str>),
+    /// `external:NAME`.
+    External(Arc<str>),
 }
 
 impl Via {
@@ -61,7 +65,7 @@ impl Via {
         match self {
             Self::None => "none",
             Self::Iam => "iam",
-            Self::Jwt(name) | Self::Basic(name) | Self::ApiKey(name) => name,
+            Self::Jwt(name) | Self::Basic(name) | Self::ApiKey(name) | Self::Mtls(name) | Self::External(name) => name,
         }
     }
 }
@@ -138,7 +142,29 @@ impl Principal {
         }
     }
 
-    /// The subject, the user, the consumer, `anonymous` or `iam`. Unique only together with [`via`](Self::via).
+    /// A client whose certificate was verified.
+    pub(crate) fn of_certificate(name: Arc<str>, via: Arc<str>, scopes: Arc<[Box<str>]>, claims: Arc<Value>) -> Self {
+        Self { via: Via::Mtls(Arc::clone(&via)), ..Self::of_key(name, via, scopes, claims) }
+    }
+
+    /// A caller to whom an authorizer said yes; the name is empty when it gave none.
+    pub(crate) fn of_external(name: &str, via: Arc<str>, claims: Value) -> Self {
+        Self {
+            name: Name::Proved(name.into()),
+            via: Via::External(via),
+            scopes: None,
+            roles: Roles::None,
+            claims: Some(Arc::new(claims)),
+            known: Some(Arc::default()),
+        }
+    }
+
+    /// How many bytes its name and claims take, roughly.
+    pub(crate) fn size(&self) -> usize {
+        self.name().len() + self.claims.as_ref().map_or(0, |claims| 2 * claims.to_string().len())
+    }
+
+    /// The subject, the user, the consumer, the client, `anonymous` or `iam`. Unique only together with [`via`](Self::via).
     pub(crate) fn name(&self) -> &str {
         match &self.name {
             Name::Fixed(name) => name,
@@ -146,7 +172,7 @@ impl Principal {
         }
     }
 
-    /// `jwt:NAME`, `basic:NAME`, `api_key:NAME`, `iam` or `none`.
+    /// `jwt:NAME`, `basic:NAME`, `api_key:NAME`, `mtls:NAME`, `external:NAME`, `iam` or `none`.
     pub(crate) fn via(&self) -> &str {
         self.via.as_str()
     }
@@ -156,9 +182,9 @@ impl Principal {
         self.via == Via::Iam
     }
 
-    /// Whether a token or a key proved it.
+    /// Whether a token, a key or what an authorizer was shown proved it.
     pub(crate) fn has_token(&self) -> bool {
-        matches!(self.via, Via::Jwt(_) | Via::ApiKey(_))
+        matches!(self.via, Via::Jwt(_) | Via::ApiKey(_) | Via::External(_))
     }
 
     /// Whether it may do what `scope` names.
@@ -229,7 +255,9 @@ impl Principal {
                 }
                 _ => return None,
             },
-            (None, Via::None | Via::Iam | Via::Jwt(_) | Via::ApiKey(_)) => return None,
+            (None, Via::None | Via::Iam | Via::Jwt(_) | Via::ApiKey(_) | Via::Mtls(_) | Via::External(_)) => {
+                return None;
+            }
         };
         has_one_reading(&text).then(|| text.into_owned())
     }

@@ -47,6 +47,9 @@ pub(crate) enum Reason {
     TokenExpired,
     TokenRevoked,
     KeyExpired,
+    CertificateMissing,
+    CertificateNotKnown,
+    CertificateNotValid,
     ScopeMissing,
     Sigv4ScopeMismatch,
     Sigv4HeaderMismatch,
@@ -54,8 +57,11 @@ pub(crate) enum Reason {
     RoleMissing,
     AddressDenied,
     PolicyDenied,
+    AuthorizerDenied,
     KeysMissing,
     IdentityTokenUnavailable,
+    AuthorizerUnavailable,
+    AuthorizerAnswerInvalid,
     PasswordChecksBusy,
     TooManyFailures,
     // The router's own state.
@@ -147,6 +153,9 @@ rows! {
     TokenExpired "token_expired" 401 Client "the token has expired";
     TokenRevoked "token_revoked" 401 Client "the token was revoked";
     KeyExpired "key_expired" 401 Client "the key has expired";
+    CertificateMissing "certificate_missing" 401 Client "a client certificate is required";
+    CertificateNotKnown "certificate_not_known" 401 Client "the client certificate is not one that is known here";
+    CertificateNotValid "certificate_not_valid" 401 Client "the client certificate is not valid any more, or not yet";
     ScopeMissing "scope_missing" 403 Client "the caller lacks a required scope";
     Sigv4ScopeMismatch "sigv4_scope_mismatch" 403 Client "the signature is made for another region or service";
     Sigv4HeaderMismatch "sigv4_header_mismatch" 403 Client "a signed header does not reach the destination as it was sent";
@@ -154,8 +163,11 @@ rows! {
     RoleMissing "role_missing" 403 Client "the caller lacks a required role";
     AddressDenied "address_denied" 403 Client "this route is not open to the client's address";
     PolicyDenied "policy_denied" 403 Client "a policy does not let the caller do this";
+    AuthorizerDenied "authorizer_denied" 403 Client "an authorizer does not let the caller do this";
     KeysMissing "keys_missing" 503 Configuration "tokens cannot be verified at the moment";
     IdentityTokenUnavailable "identity_token_unavailable" 503 Configuration "the caller cannot be vouched for at the moment";
+    AuthorizerUnavailable "authorizer_unavailable" 503 Destination "callers cannot be verified at the moment";
+    AuthorizerAnswerInvalid "authorizer_answer_invalid" 503 Destination "callers cannot be verified at the moment";
     PasswordChecksBusy "password_checks_busy" 503 Router "too many passwords are being verified";
     TooManyFailures "too_many_failures" 429 Client "there were too many failed attempts";
     NotReady "not_ready" 503 Router "the router has no configuration yet";

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::audit::Audit;
+use crate::authorizers::Authorizers;
 use crate::drain::Drain;
 use crate::hints::Hints;
 use crate::identity_token::{Keys, Minted};
@@ -62,10 +63,11 @@ pub(crate) struct Core {
     pub(crate) metrics: Arc<CoreMetrics>,
     pub(crate) upstreams: Upstreams,
     pub(crate) tunnels: Tunnels,
+    pub(crate) authorizers: Authorizers,
     view: RefCell<View>,
     log: RefCell<LogBuffer>,
     recent: RefCell<Recent>,
-    /// Tokens that were verified a moment ago, and keys that are asked for.
+    /// Tokens that were verified a moment ago, keys that are asked for, and what authorizers ruled.
     pub(crate) tokens: Memory,
     /// Identity tokens that were made a moment ago.
     pub(crate) minted: RefCell<Minted>,
@@ -91,6 +93,7 @@ impl Core {
             metrics,
             upstreams,
             tunnels: Tunnels::default(),
+            authorizers: Authorizers::default(),
             log: RefCell::new(log),
             recent: RefCell::default(),
             minted: RefCell::default(),

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use audit::AuditLog;
 pub use identity_token::IdentityTokens;
-pub use listeners::{CertificateFiles, ClientAuthentication, ClientMode, Listener, ListenerTls, TlsVersion};
+pub use listeners::{CertificateFiles, ClientAuthentication, ClientMode, Listener, ListenerTls, Overdue, TlsVersion};
 
 /// The prefix of environment variables; `__` stands between levels.
 pub const ENVIRONMENT: &str = "POSTERN_ROUTER_";

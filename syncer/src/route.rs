@@ -137,11 +137,14 @@ fn read_registrations(file: &Path) -> Result<Vec<Written>, Failure> {
     let name = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
     let text = read_text(file).map_err(|error| Failure::usage(format!("{name} cannot be read: {error}")))?;
     let values = parse::values(&text).map_err(|problem| Failure::found(format!("{name}: {problem}")))?;
-    let values: Vec<Value> = values
+    let values: Vec<(usize, String, Value)> = values
         .into_iter()
-        .flat_map(|value| match value {
-            Value::Array(list) => list,
-            other => vec![other],
+        .enumerate()
+        .flat_map(|(document, value)| match value {
+            Value::Array(list) => {
+                list.into_iter().enumerate().map(|(at, item)| (document, format!("/{at}"), item)).collect()
+            }
+            other => vec![(document, String::new(), other)],
         })
         .collect();
     if values.is_empty() {
@@ -150,7 +153,7 @@ fn read_registrations(file: &Path) -> Result<Vec<Written>, Failure> {
     let several = values.len() > 1;
     let mut problems: Vec<String> = Vec::new();
     let mut found: Vec<Written> = Vec::new();
-    for (index, value) in values.into_iter().enumerate() {
+    for (index, (document, inside, value)) in values.into_iter().enumerate() {
         let place = if several { format!("{name}, registration {}", index + 1) } else { name.clone() };
         match (parse::document::<Registration>(&value, schema::registration()), value) {
             (Ok(registration), Value::Object(fields)) => {
@@ -161,7 +164,9 @@ fn read_registrations(file: &Path) -> Result<Vec<Written>, Failure> {
             }
             (Ok(_), _) => problems.push(format!("{place}: is not a mapping")),
             (Err(all), _) => {
-                problems.extend(all.0.iter().map(|problem| format!("{place}: {}", redact::text(&problem.to_string()))))
+                let places = parse::Places::of(&text);
+                let told = all.0.iter().map(|problem| redact::text(&places.tell(document, &inside, problem)));
+                problems.extend(told.map(|problem| format!("{place}: {problem}")));
             }
         }
     }

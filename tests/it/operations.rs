@@ -107,7 +107,14 @@ fn check_tells_good_files_from_bad_ones_by_its_exit_code() {
         (write("changed.json", &text.replacen("/orders", "/0rders", 1)), &["digest"]),
         (
             write("boundary-typo.yaml", &boundary.replace("hosts: [api", "host: [api").replace("ports:", "port:")),
-            &["/host", "/destinations/0/port", "did you mean \"hosts\"", "did you mean \"ports\""],
+            &[
+                "/host",
+                "/destinations/0/port",
+                "did you mean \"hosts\"",
+                "did you mean \"ports\"",
+                "\n  --> ",
+                "boundary-typo.yaml:4:1\n   4 | host: [api.example.com, '*.api.example.com']\n     | ^\n",
+            ],
         ),
         (
             write("registration-typo.yaml", &registration("orders", 80, "polices: {}\nmatch: {methods: [GOT ME]}")),

@@ -287,8 +287,12 @@ const LAYERS: &[Row] = &[
     (
         "router/src/",
         &["x-forwarded-for"],
-        &["router/src/stage/identify.rs", "router/src/stage/transform.rs"],
-        "only identify reads forwarding headers, only transform writes them",
+        &[
+            "router/src/stage/identify.rs",
+            "router/src/stage/transform.rs",
+            "router/src/stage/authenticate/external/input.rs",
+        ],
+        "only identify reads forwarding headers; transform writes them, and input for authorizers",
     ),
     (
         "router/src/",

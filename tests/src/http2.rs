@@ -8,7 +8,11 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+
+use crate::secure::TlsClient;
 
 /// A message as it came or goes, request or answer.
 #[derive(Debug, Clone, Default)]
@@ -191,14 +195,36 @@ pub fn over_http2(address: SocketAddr, requests: Vec<Message>) -> Vec<Result<Mes
     run(async move {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
-        tokio::spawn(connection);
-        let mut answers = Vec::new();
-        for request in requests {
-            answers.push(call(&mut sender, request).await);
-        }
-        answers
+        call_all(stream, requests).await
     })
+}
+
+/// The same inside TLS, in which a client agrees on HTTP/2.
+pub fn over_secure_http2(
+    client: &TlsClient,
+    address: SocketAddr,
+    requests: Vec<Message>,
+) -> Vec<Result<Message, h2::Error>> {
+    let config = client.clone().offering(&["h2"]).config();
+    run(async move {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from(crate::HOST).unwrap();
+        let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+        call_all(stream, requests).await
+    })
+}
+
+async fn call_all<S>(stream: S, requests: Vec<Message>) -> Vec<Result<Message, h2::Error>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut answers = Vec::new();
+    for request in requests {
+        answers.push(call(&mut sender, request).await);
+    }
+    answers
 }
 
 async fn call(sender: &mut h2::client::SendRequest<Bytes>, request: Message) -> Result<Message, h2::Error> {

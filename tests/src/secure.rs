@@ -68,6 +68,10 @@ impl TlsClient {
         self
     }
 
+    pub(crate) fn config(self) -> ClientConfig {
+        self.config
+    }
+
     /// Connects and shakes hands, asking for a name (for an address nothing is asked).
     pub fn connect(&self, address: SocketAddr, name: &str) -> io::Result<Secured> {
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;

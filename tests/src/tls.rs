@@ -62,6 +62,10 @@ impl Authority {
         path
     }
 
+    pub(crate) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+
     pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.der().clone()).unwrap();
@@ -70,6 +74,10 @@ impl Authority {
 }
 
 impl Certificate {
+    pub(crate) fn of(certificate: rcgen::Certificate, key: KeyPair) -> Self {
+        Self { certificate, key }
+    }
+
     /// A certificate that nobody but itself has signed.
     pub fn self_signed(names: &[&str]) -> Self {
         let key = KeyPair::generate().unwrap();

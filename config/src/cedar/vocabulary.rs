@@ -150,7 +150,7 @@ impl Words {
                 faults.push(Fault::new(format!("there is no group {}", shown(&id)), hint));
             }
             if kind == "Caller" && !is_caller(&id) {
-                let hint = "write jwt:NAME#SUBJECT or basic:NAME#USER";
+                let hint = "write jwt:NAME#SUBJECT, basic:NAME#USER, api_key:NAME#CONSUMER or mtls:NAME#CLIENT";
                 faults.push(Fault::new(format!("{} is no caller", shown(&id)), hint));
             }
         }

@@ -181,7 +181,7 @@ fn check_policies(
             refusals.push(Refusal::new(
                 Reason::IncompatiblePolicies,
                 "/policies/authorization",
-                format!("{field} are demanded of callers who need not prove who they are; demand jwt, basic or api_key as well"),
+                format!("{field} are demanded of callers who need not prove who they are; demand jwt, basic, api_key or mtls as well"),
             ));
         }
     }

@@ -106,8 +106,12 @@ fn check_consumer<'d>(
         }
     }
     rights::check_scopes(problems, at, &consumer.scopes);
-    bounded(problems, &format!("{at}/roles"), consumer.roles.len(), limits::TOKEN_RULES);
-    for (index, role) in consumer.roles.iter().enumerate() {
+    check_roles(problems, at, &consumer.roles);
+}
+
+pub(super) fn check_roles(problems: &mut Vec<Problem>, at: &str, roles: &[String]) {
+    bounded(problems, &format!("{at}/roles"), roles.len(), limits::TOKEN_RULES);
+    for (index, role) in roles.iter().enumerate() {
         // They may go into a header, with commas between.
         if role.is_empty()
             || role.len() > 256

@@ -11,7 +11,7 @@ use crate::value::{HostName, HostPattern, Name, RootPath};
 
 use super::hosts::HostIndex;
 use super::rules::{Governing, RuleIndex};
-use super::{destination, identity, layers, rights};
+use super::{destination, external, identity, layers, rights};
 
 /// A checked boundary. Made by [`Boundary::check`] alone, so whoever holds one need not ask again.
 #[derive(Debug, Clone)]
@@ -49,6 +49,7 @@ impl Boundary {
             destination::check(&mut problems, &format!("/destinations/{index}"), entry);
         }
         identity::check(&mut problems, &document.identity);
+        external::check(&mut problems, &document);
         let words = rights::check(&mut problems, &document.authorization);
         for (index, rule) in document.paths.iter().enumerate() {
             check_rule(&mut problems, &format!("/paths/{index}"), rule, &document, &destinations, &words);

@@ -5,7 +5,7 @@ use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
 
 use super::boundary::{bounded, unique, unknown_name};
-use super::{api_keys, hashes, keys, revoked, rights, tokens};
+use super::{api_keys, external, hashes, keys, mtls, revoked, rights, tokens};
 
 pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
     bounded(problems, "/identity/jwt", identity.jwt.len(), limits::ISSUERS);
@@ -20,6 +20,7 @@ pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
         check_realm(problems, &format!("/identity/basic/{index}"), realm);
     }
     api_keys::check(problems, identity);
+    mtls::check(problems, identity);
 }
 
 /// Whether every way that is named exists.
@@ -31,6 +32,7 @@ pub(super) fn check_any_of(problems: &mut Vec<Problem>, at: &str, any_of: &AnyOf
         );
     }
     unique(problems, any_of.any_of.iter(), |index| format!("{at}/any_of/{index}"));
+    external::check_beside(problems, at, any_of, identity);
     for (index, way) in any_of.any_of.iter().enumerate() {
         let at = format!("{at}/any_of/{index}");
         match way {
@@ -46,7 +48,19 @@ pub(super) fn check_any_of(problems: &mut Vec<Problem>, at: &str, any_of: &AnyOf
                 let known = identity.api_key.iter().map(|one| one.name.as_str());
                 problems.push(unknown_name(at, "api_key realm", name.as_str(), known));
             }
-            Authenticator::Jwt(_) | Authenticator::Basic(_) | Authenticator::ApiKey(_) => {}
+            Authenticator::Mtls(name) if identity.mtls.iter().all(|one| one.name != *name) => {
+                let known = identity.mtls.iter().map(|one| one.name.as_str());
+                problems.push(unknown_name(at, "mtls realm", name.as_str(), known));
+            }
+            Authenticator::External(name) if identity.external.iter().all(|one| one.name != *name) => {
+                let known = identity.external.iter().map(|one| one.name.as_str());
+                problems.push(unknown_name(at, "external authorizer", name.as_str(), known));
+            }
+            Authenticator::Jwt(_)
+            | Authenticator::Basic(_)
+            | Authenticator::ApiKey(_)
+            | Authenticator::Mtls(_)
+            | Authenticator::External(_) => {}
             Authenticator::Iam | Authenticator::None => {}
         }
     }

@@ -85,7 +85,7 @@ pub(super) fn check(problems: &mut Vec<Problem>, rights: &Rights) -> Vocabulary 
                     ProblemKind::Invalid,
                     format!("{} is no caller", shown(member)),
                 )
-                .hint("write jwt:NAME#SUBJECT or basic:NAME#USER"),
+                .hint("write jwt:NAME#SUBJECT, basic:NAME#USER, api_key:NAME#CONSUMER or mtls:NAME#CLIENT"),
             );
         }
     }

@@ -91,7 +91,11 @@ fn allowing<'b>(
 
 /// Why a destination that lists the URL's host does not allow a target: how near it came, the field, and the
 /// words.
-fn refuses(destination: &Destination, rules: &[&PathRule], target: &Target) -> Option<(u8, &'static str, String)> {
+pub(super) fn refuses(
+    destination: &Destination,
+    rules: &[&PathRule],
+    target: &Target,
+) -> Option<(u8, &'static str, String)> {
     let name = &destination.name;
     let host = host_of(target);
     if *host != target.url.host && !destination.hosts.iter().any(|pattern| pattern.matches(host)) {

@@ -92,7 +92,7 @@ pub struct NamedPolicy {
 pub struct Group {
     /// How policies call it.
     pub name: Name,
-    /// Who is in it: `jwt:NAME#SUBJECT` or `basic:NAME#USER`.
+    /// Who is in it: `jwt:NAME#SUBJECT`, `basic:NAME#USER`, `api_key:NAME#CONSUMER` or `mtls:NAME#CLIENT`.
     pub members: Vec<String>,
 }
 

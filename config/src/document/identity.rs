@@ -1,4 +1,5 @@
-//! Who may prove what: issuers of tokens, realms of users, and (in `api_keys`) of consumers. Public keys and hashes
+//! Who may prove what: issuers of tokens, realms of users, and (in `api_keys`) of consumers and (in `mtls`) of clients
+//! with certificates. Public keys and hashes
 //! only, but for the shared keys of `HS*` issuers, which the syncer moves out before anything is written.
 
 use std::fmt;
@@ -6,7 +7,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApiKeyRealm, RevokedTokens, Roots, is_default, mapping};
+use super::{ApiKeyRealm, ExternalAuthorizer, MtlsRealm, RevokedTokens, Roots, is_default, mapping};
 use crate::value::{HeaderName, Name, Period};
 
 /// The ways in which a caller can prove who it is.
@@ -22,6 +23,12 @@ pub struct Identity {
     /// Lists of consumers with keys, named `api_key:NAME` in policies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub api_key: Vec<ApiKeyRealm>,
+    /// Lists of clients with certificates, named `mtls:NAME` in policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mtls: Vec<MtlsRealm>,
+    /// Authorizers that are asked over HTTP, named `external:NAME` in policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<ExternalAuthorizer>,
 }
 
 /// An issuer of JSON Web Tokens.

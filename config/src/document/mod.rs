@@ -5,10 +5,12 @@
 mod api_keys;
 mod authorization;
 mod boundary;
+mod external;
 mod identity;
 mod identity_token;
 pub(crate) mod mapping;
 mod maps;
+mod mtls;
 mod policies;
 mod registration;
 mod revoked;
@@ -19,10 +21,12 @@ pub use boundary::{
     BoundaryDocument, BoundaryKind, ClientCertificate, Destination, DestinationTls, PathRule, PolicyLayer, Protocol,
     Requirement, Roots,
 };
+pub use external::{AuthorizerFormat, ExternalAuthorizer, PayloadFormat};
 pub use identity::{
     Algorithm, BasicRealm, BasicUser, ClaimRule, Identity, Jwk, Jwks, JwtIssuer, LockoutPolicy, TokenPlace,
 };
 pub use identity_token::IdentityToken;
+pub use mtls::{CertificateSource, MtlsClient, MtlsRealm};
 pub use policies::{AnyOf, Authenticator, BodyPolicy, PathHandling, PolicySet, RouteTimeouts};
 pub use registration::{ApiVersion, Registration, RegistrationKind, Rewrite, RouteId, RouteMatch, Target};
 pub use revoked::{RevokedDigests, RevokedText, RevokedTokens};

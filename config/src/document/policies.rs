@@ -47,7 +47,7 @@ pub struct PolicySet {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct AnyOf {
-    /// `jwt:NAME`, `basic:NAME`, `api_key:NAME`, `iam`, or `none`.
+    /// `jwt:NAME`, `basic:NAME`, `api_key:NAME`, `mtls:NAME`, `external:NAME`, `iam`, or `none`.
     pub any_of: Vec<Authenticator>,
     /// Whether who proves nothing is refused. In `shadow` such a caller goes on as one of whom nothing is known.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -67,6 +67,10 @@ pub enum Authenticator {
     Basic(Name),
     /// A key of a consumer of that realm.
     ApiKey(Name),
+    /// A certificate of a client of that realm.
+    Mtls(Name),
+    /// Whoever that authorizer says yes to.
+    External(Name),
 }
 
 impl FromStr for Authenticator {
@@ -77,10 +81,12 @@ impl FromStr for Authenticator {
             Some(("jwt", name)) => name.parse().map(Self::Jwt),
             Some(("basic", name)) => name.parse().map(Self::Basic),
             Some(("api_key", name)) => name.parse().map(Self::ApiKey),
+            Some(("mtls", name)) => name.parse().map(Self::Mtls),
+            Some(("external", name)) => name.parse().map(Self::External),
             None if text == "iam" => Ok(Self::Iam),
             None if text == "none" => Ok(Self::None),
             _ => Err(ValueError::new("is no way to authenticate")
-                .hint("write jwt:NAME, basic:NAME, api_key:NAME, iam or none")),
+                .hint("write jwt:NAME, basic:NAME, api_key:NAME, mtls:NAME, external:NAME, iam or none")),
         }
     }
 }
@@ -93,11 +99,18 @@ impl fmt::Display for Authenticator {
             Self::Jwt(name) => write!(f, "jwt:{name}"),
             Self::Basic(name) => write!(f, "basic:{name}"),
             Self::ApiKey(name) => write!(f, "api_key:{name}"),
+            Self::Mtls(name) => write!(f, "mtls:{name}"),
+            Self::External(name) => write!(f, "external:{name}"),
         }
     }
 }
 
-leaf!(Authenticator, "postern-authenticator", "jwt:NAME, basic:NAME, api_key:NAME, iam or none.", "jwt:corp");
+leaf!(
+    Authenticator,
+    "postern-authenticator",
+    "jwt:NAME, basic:NAME, api_key:NAME, mtls:NAME, external:NAME, iam or none.",
+    "jwt:corp"
+);
 
 /// How long each phase may take.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -14,10 +14,10 @@ use serde_json::value::RawValue;
 use super::keys;
 use super::line::{Aside, Unknown, entry, refused, understand};
 use super::{API_VERSION, Content, Digest, FileKey, Header, KIND, Sources};
-use crate::check::{Boundary, recheck};
+use crate::check::{Boundary, reached_by, recheck};
 use crate::document::{
-    ApiKeyRealm, ApiVersion, BasicRealm, BoundaryDocument, BoundaryKind, Destination, Identity, JwtIssuer, PathRule,
-    PolicyLayer, Rights,
+    ApiKeyRealm, ApiVersion, BasicRealm, BoundaryDocument, BoundaryKind, Destination, ExternalAuthorizer, Identity,
+    JwtIssuer, MtlsRealm, PathRule, PolicyLayer, Rights,
 };
 use crate::limits;
 use crate::parse::json_value;
@@ -268,6 +268,10 @@ struct Ways<'a> {
     basic: Vec<&'a RawValue>,
     #[serde(default, borrow)]
     api_key: Vec<&'a RawValue>,
+    #[serde(default, borrow)]
+    mtls: Vec<&'a RawValue>,
+    #[serde(default, borrow)]
+    external: Vec<&'a RawValue>,
     #[serde(flatten)]
     unknown: BTreeMap<String, IgnoredAny>,
 }
@@ -276,8 +280,9 @@ fn read_boundary(shape: &Shape<'_>, aside: &mut Aside) -> Result<Boundary, Merge
     let destinations = shape.destinations.iter().enumerate().filter_map(|(index, raw)| {
         entry::<Destination>(raw, &format!("/destinations/{index}"), schema::destination(), Unknown::Refused, aside)
     });
-    let destinations = destinations.collect();
-    let identity = read_identity(&shape.identity, aside);
+    let destinations: Vec<Destination> = destinations.collect();
+    let mut identity = read_identity(&shape.identity, aside);
+    identity.external = read_authorizers(&shape.identity, &destinations, aside);
     // What is demanded of everybody must be understood to the last word.
     let mut paths = Vec::with_capacity(shape.paths.len());
     for (index, raw) in shape.paths.iter().enumerate() {
@@ -314,7 +319,29 @@ fn read_identity(ways: &Ways<'_>, aside: &mut Aside) -> Identity {
         let at = format!("/identity/api_key/{index}");
         entry::<ApiKeyRealm>(raw, &at, schema::api_key_realm(), Unknown::Refused, aside)
     });
-    Identity { jwt, basic, api_key: api_key.collect() }
+    let api_key = api_key.collect();
+    let mtls = ways.mtls.iter().enumerate().filter_map(|(index, raw)| {
+        entry::<MtlsRealm>(raw, &format!("/identity/mtls/{index}"), schema::mtls_realm(), Unknown::Refused, aside)
+    });
+    Identity { jwt, basic, api_key, mtls: mtls.collect(), external: Vec::new() }
+}
+
+/// An authorizer that no destination allows is never asked: it is put aside as one that is not understood, and the routes
+/// that name it are refused.
+fn read_authorizers(ways: &Ways<'_>, destinations: &[Destination], aside: &mut Aside) -> Vec<ExternalAuthorizer> {
+    let mut known = Vec::with_capacity(ways.external.len());
+    for (index, raw) in ways.external.iter().enumerate() {
+        let at = format!("/identity/external/{index}");
+        let read = entry::<ExternalAuthorizer>(raw, &at, schema::authorizer(), Unknown::Refused, aside);
+        let Some(authorizer) = read else { continue };
+        match reached_by(destinations, &authorizer) {
+            Ok(_) => known.push(authorizer),
+            // Without destinations there is no route to be refused.
+            Err(_) if destinations.is_empty() => known.push(authorizer),
+            Err((field, why)) => aside.put(authorizer.name.as_str(), format!("{at}/{field}: {why}")),
+        }
+    }
+    known
 }
 
 /// A layer of policies. A policy that is not known is taken out of it as it is taken out of the routes that it

@@ -3,10 +3,12 @@
 //! The quick way is the one through serde. Only when it fails is the same value held against the
 //! schema made from the same types, which names every defect and not just the first.
 
+mod places;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub use places::{Place, Places};
 pub(crate) use text::json_value;
 pub use text::values;
 

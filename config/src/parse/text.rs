@@ -54,7 +54,7 @@ fn yaml_values(text: &str) -> Result<Vec<Value>, Problem> {
     Ok(documents.into_iter().map(|Wrapped(value)| value).filter(|value| !value.is_null()).collect())
 }
 
-fn yaml_options() -> serde_saphyr::Options {
+pub(super) fn yaml_options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: limits::NESTING + 1,

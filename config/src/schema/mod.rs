@@ -14,7 +14,10 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
-use crate::document::{ApiKeyRealm, BasicRealm, BoundaryDocument, Destination, JwtIssuer, PolicyLayer, Registration};
+use crate::document::{
+    ApiKeyRealm, BasicRealm, BoundaryDocument, Destination, ExternalAuthorizer, JwtIssuer, MtlsRealm, PolicyLayer,
+    Registration,
+};
 use crate::problem::Problem;
 use crate::route::Route;
 use crate::value::check_format;
@@ -65,6 +68,18 @@ pub(crate) fn realm() -> &'static Checker {
 pub(crate) fn api_key_realm() -> &'static Checker {
     static CHECKER: OnceLock<Checker> = OnceLock::new();
     CHECKER.get_or_init(Checker::of::<ApiKeyRealm>)
+}
+
+/// The checker of the merged file's realms of certificates.
+pub(crate) fn mtls_realm() -> &'static Checker {
+    static CHECKER: OnceLock<Checker> = OnceLock::new();
+    CHECKER.get_or_init(Checker::of::<MtlsRealm>)
+}
+
+/// The checker of the merged file's authorizers.
+pub(crate) fn authorizer() -> &'static Checker {
+    static CHECKER: OnceLock<Checker> = OnceLock::new();
+    CHECKER.get_or_init(Checker::of::<ExternalAuthorizer>)
 }
 
 /// The checker of the merged file's layers of policies.

@@ -3,6 +3,7 @@
 //! Must never know: other values of the same document, or what a value is used for.
 
 mod address;
+mod certificate;
 mod host;
 mod name;
 mod path;
@@ -12,6 +13,7 @@ mod timestamp;
 mod url;
 
 pub use address::{Forbidden, Network, forbidden, is_private};
+pub use certificate::{CertificateUri, Fingerprint, SpiffePattern, is_spiffe_id};
 pub use host::{HostName, HostPattern};
 pub use name::{HeaderName, Method, Name, Scheme};
 pub use path::{PathError, RootPath, canonical_path};
@@ -69,6 +71,9 @@ pub(crate) fn check_format(format: &str, text: &str) -> Option<Result<(), ValueE
         Network::FORMAT => parse::<Network>(text),
         Period::FORMAT => parse::<Period>(text),
         ByteSize::FORMAT => parse::<ByteSize>(text),
+        CertificateUri::FORMAT => parse::<CertificateUri>(text),
+        SpiffePattern::FORMAT => parse::<SpiffePattern>(text),
+        Fingerprint::FORMAT => parse::<Fingerprint>(text),
         Timestamp::FORMAT => parse::<Timestamp>(text),
         crate::document::Authenticator::FORMAT => parse::<crate::document::Authenticator>(text),
         crate::document::RevokedText::FORMAT => parse::<crate::document::RevokedText>(text),

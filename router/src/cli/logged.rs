@@ -94,9 +94,9 @@ pub(super) fn touched(log: &Path, before: &Snapshot, after: &Snapshot, now: i64)
 /// The route that answers and where it leads, or why none does.
 fn answer(snapshot: &Snapshot, request: &str, now: i64) -> Result<String, &'static str> {
     let Ok(asked) = Asked::parse(request, &[]) else { return Err("bad_request") };
-    let arrival = Arrival { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), tls: true };
+    let arrival = Arrival { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), tls: true, certificate: None };
     let trust = Trust::default();
-    let request = identify(Rc::new(asked.head()), arrival, &trust, &snapshot.hosts, RequestId::new(0));
+    let request = identify(Rc::new(asked.head()), &arrival, &trust, &snapshot.hosts, RequestId::new(0));
     let found = request.and_then(|request| find(snapshot, &request, now, |_, _| {}));
     found.map(|route| told(&route)).map_err(|rejection| rejection.reason.code())
 }

@@ -40,7 +40,7 @@ pub(super) fn is_asked(request: &Request<Incoming>) -> bool {
 /// Answers a request for a WebSocket.
 pub(super) async fn answer(
     core: &Rc<Core>,
-    arrival: Arrival,
+    arrival: &Arrival,
     mut request: Request<Incoming>,
     stream: Rc<Stream>,
 ) -> Response<Reply> {

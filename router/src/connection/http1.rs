@@ -37,7 +37,7 @@ pub(super) enum End {
 }
 
 /// Serves requests until either side ends the connection.
-pub(super) async fn serve<S>(core: &Rc<Core>, io: &RefCell<S>, arrival: Arrival) -> End
+pub(super) async fn serve<S>(core: &Rc<Core>, io: &RefCell<S>, arrival: &Arrival) -> End
 where
     S: AsyncRead + AsyncWrite + Transport + Unpin,
 {
@@ -154,7 +154,7 @@ impl Asked {
 /// Answers what is no request, and ends the connection: where the next one would begin cannot be known.
 async fn refuse<S>(
     core: &Rc<Core>,
-    arrival: Arrival,
+    arrival: &Arrival,
     mut reader: Reader<'_, S>,
     mut writer: Writer<'_, S>,
     rejection: &Rejection,

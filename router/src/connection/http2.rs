@@ -78,12 +78,12 @@ where
     let streams = Rc::new(Streams::new());
     let (handler, seen) = (Rc::clone(&core), Rc::clone(&streams));
     let service = service_fn(move |request| {
-        let (core, stream) = (Rc::clone(&handler), seen.open());
+        let (core, stream, arrival) = (Rc::clone(&handler), seen.open(), arrival.clone());
         async move {
             Ok::<_, Infallible>(if extended::is_asked(&request) {
-                extended::answer(&core, arrival, request, stream).await
+                extended::answer(&core, &arrival, request, stream).await
             } else {
-                answer(&core, arrival, request, stream).await.map(Either::Left)
+                answer(&core, &arrival, request, stream).await.map(Either::Left)
             })
         }
     });
@@ -131,7 +131,7 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisCore {
 
 async fn answer(
     core: &Rc<Core>,
-    arrival: Arrival,
+    arrival: &Arrival,
     request: Request<Incoming>,
     stream: Rc<Stream>,
 ) -> Response<AnswerBody> {

@@ -45,7 +45,7 @@ pub(crate) async fn serve(core: Rc<Core>, stream: Stream, arrival: Arrival) {
         let Some(read) = http1::preface(&core, &io).await else { return };
         return Box::pin(http2::serve(core, Rewound::new(read, io.into_inner()), arrival)).await;
     }
-    match http1::serve(&core, &io, arrival).await {
+    match http1::serve(&core, &io, &arrival).await {
         End::Closed => {}
         // Boxed, so that no other connection has the size of these.
         End::Http2(read) => Box::pin(http2::serve(core, Rewound::new(read, io.into_inner()), arrival)).await,

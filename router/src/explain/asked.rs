@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use postern_config::value::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::client_certificate::ClientCertificate;
 use crate::http1::RequestHead;
 
 /// A request as it is asked about.
@@ -25,6 +26,8 @@ pub(crate) struct Assumed {
     pub(crate) at: Option<i64>,
     /// What its token says; then none is looked for.
     pub(crate) claims: Option<Map<String, Value>>,
+    /// What its client shows, wherever the route's realms take certificates from; nothing when left out.
+    pub(crate) certificate: Option<ClientCertificate>,
 }
 
 /// Why a question is none.

@@ -1,4 +1,4 @@
-//! What lies in the files of a listener: certificates with their keys, and the authorities of clients.
+//! What lies in the files of a listener: certificates with their keys. The authorities of clients are in `authorities`.
 //!
 //! Reads, and says in one word and with a remedy what cannot be used. A pair that is returned belongs together and
 //! is valid now. Must never know which pair is served, nor let a byte of a key into a message.
@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use postern_config::file::{ReadError, read_bounded};
 use postern_config::value::Timestamp;
+use rustls::InconsistentKeys;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{InconsistentKeys, RootCertStore};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use zeroize::Zeroizing;
 
@@ -58,6 +58,12 @@ pub(crate) enum SetupError {
     /// Too early.
     #[error("the certificate in {file} is valid from {at} on; put one there that is valid now, or set the clock")]
     NotYetValid { file: PathBuf, at: Timestamp },
+    /// No list, or half of one.
+    #[error("{0} holds no whole list of revoked certificates that says when the next is due; write it as PEM")]
+    NoList(PathBuf),
+    /// The next one should be there.
+    #[error("the list of revoked certificates in {file} was to be replaced by {at}; put the next one there")]
+    Overdue { file: PathBuf, at: Timestamp },
     /// The library does not take it.
     #[error("{file} cannot be used: {error}")]
     Unusable { file: PathBuf, error: String },
@@ -71,9 +77,9 @@ impl SetupError {
     pub(super) fn result(&self) -> ReloadResult {
         match self {
             Self::Unreadable(_) => ReloadResult::Unreadable,
-            Self::NoCertificate(_) | Self::NoKey(_) | Self::NotX509(_) => ReloadResult::Malformed,
+            Self::NoCertificate(_) | Self::NoKey(_) | Self::NotX509(_) | Self::NoList(_) => ReloadResult::Malformed,
             Self::KeyMismatch { .. } => ReloadResult::KeyMismatch,
-            Self::Expired { .. } => ReloadResult::Expired,
+            Self::Expired { .. } | Self::Overdue { .. } => ReloadResult::Expired,
             Self::NotYetValid { .. } => ReloadResult::NotYetValid,
             Self::Unusable { .. } | Self::Library(_) => ReloadResult::Unusable,
         }
@@ -139,37 +145,11 @@ fn facts(file: &Path, der: &CertificateDer<'_>, now: i64) -> Result<(Vec<Box<str
     Ok((names.collect(), until))
 }
 
-/// The authorities whose certificates clients may show.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Authorities(Vec<CertificateDer<'static>>);
-
-impl Authorities {
-    /// Reads them.
-    ///
-    /// # Errors
-    /// When there is none, or one cannot be an authority.
-    pub(super) fn read(file: &Path) -> Result<Self, SetupError> {
-        let read = Self(certificates(file)?);
-        read.store(file)?;
-        Ok(read)
-    }
-
-    /// As the library wants them.
-    ///
-    /// # Errors
-    /// When one cannot be an authority.
-    pub(super) fn store(&self, file: &Path) -> Result<RootCertStore, SetupError> {
-        let mut store = RootCertStore::empty();
-        for certificate in &self.0 {
-            store
-                .add(certificate.clone())
-                .map_err(|error| SetupError::Unusable { file: file.to_owned(), error: error.to_string() })?;
-        }
-        Ok(store)
-    }
-}
-
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
+/// All certificates in a file, in their order.
+///
+/// # Errors
+/// When there is none, or half of one.
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     let text = read_bounded(file, PEM_BYTES)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| SetupError::NoCertificate(file.to_owned()))

@@ -4,6 +4,7 @@
 //! A connection is handed on as a [`Stream`], which is the same to whoever reads it. Assumes that bounds are shared
 //! out: each core counts for itself. Must never know HTTP or routes.
 
+mod authorities;
 mod bounds;
 mod certificate;
 mod files;
@@ -20,12 +21,13 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpStream;
 
+pub(crate) use authorities::Clients;
 pub(crate) use bounds::{Bounds, Door};
 pub(crate) use certificate::{CertificateFiles, SetupError};
 pub(crate) use files::{Files, Kept, Looked};
 pub(crate) use spread::{Incoming, Spread};
 pub(crate) use stream::{Protocol, Stream};
-pub(crate) use tls::{Clients, Keeper, Tls, TlsSetup, look_after};
+pub(crate) use tls::{Keeper, Tls, TlsSetup, look_after};
 
 use bounds::Admitted;
 use spread::Handed;
@@ -140,7 +142,7 @@ fn open(core: &Rc<Core>, door: &Rc<Door>, tls: Option<&Arc<Tls>>, stream: TcpStr
     let Some(admitted) = admit(core, door, peer) else { return core.shared.spread.gone(core.index) };
     core.metrics.connections.add(1);
     core.shared.drain.opened();
-    let arrival = Arrival { peer, tls: tls.is_some() };
+    let mut arrival = Arrival { peer, tls: tls.is_some(), certificate: None };
     let guard = Open(Rc::clone(core), admitted);
     let core = Rc::clone(core);
     match tls {
@@ -153,7 +155,9 @@ fn open(core: &Rc<Core>, door: &Rc<Door>, tls: Option<&Arc<Tls>>, stream: TcpStr
             tokio::task::spawn_local(async move {
                 let _guard = guard;
                 // In a box of its own, which goes with the handshake: the connection lives far longer.
+                let turn = tls.turn();
                 let secured = Box::pin(handshake::secure(&core, &door, &tls, stream, peer)).await;
+                arrival.certificate = secured.as_ref().and_then(|stream| stream.client_certificate(&tls, turn));
                 drop((door, tls));
                 if let Some(stream) = secured {
                     connection::serve(core, stream, arrival).await;

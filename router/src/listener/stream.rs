@@ -5,6 +5,8 @@
 use std::future::Future as _;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +16,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 
+use super::authorities::Standing;
+use super::tls::Tls;
+use crate::client_certificate::ClientCertificate;
 use crate::connection::Transport;
 
 /// What client and listener agreed to speak inside TLS (ALPN).
@@ -91,6 +96,16 @@ impl Stream {
             Self::Plain(_) => None,
             Self::Tls(secured) => secured.stream.get_ref().1.alpn_protocol().and_then(Protocol::named),
         }
+    }
+
+    /// The certificate that the client showed, and that was verified in the handshake or in the session that it resumes:
+    /// by what was asked in that turn.
+    pub(super) fn client_certificate(&self, tls: &Arc<Tls>, turn: u64) -> Option<Rc<ClientCertificate>> {
+        let Self::Tls(secured) = self else { return None };
+        let chain = secured.stream.get_ref().1.peer_certificates()?;
+        let standing = Standing::new(tls, turn, chain);
+        let read = ClientCertificate::read(chain.first()?)?;
+        Some(Rc::new(read.verified(tls.authorities.clone(), move |now| standing.holds(now))))
     }
 }
 

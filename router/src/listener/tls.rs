@@ -7,16 +7,19 @@
 //! its own, made anew (and from then on every 6 hours, good for 12) whenever the authorities of clients change, and
 //! no session is kept here: nothing that one listener handed out, or the same one under other authorities, is taken.
 
-use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use postern_config::value::Timestamp;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
-use super::certificate::{Authorities, CertificateFiles, Chooser, Identity, SetupError};
+use super::authorities::{Authorities, Clients};
+use super::certificate::{CertificateFiles, Chooser, Identity, SetupError};
 use super::files::{Files, Kept, Looked};
 use crate::freshness::unix_now;
 use crate::observe::{CertificateCells, ReloadResult};
@@ -38,28 +41,40 @@ pub(crate) struct TlsSetup {
     pub(crate) speaks_12: bool,
 }
 
-/// Whose certificates clients show.
-#[derive(Debug, Clone)]
-pub(crate) struct Clients {
-    /// The authorities.
-    pub(crate) authorities: PathBuf,
-    /// Whether a client may come without.
-    pub(crate) optional: bool,
-}
-
 /// What the cores ask for a listener's configuration.
 pub(crate) struct Tls {
-    live: Mutex<Arc<ServerConfig>>,
+    live: Mutex<Live>,
+    /// How often what is asked of clients has changed.
+    turn: AtomicU64,
+    /// How a boundary calls the authorities of clients.
+    pub(super) authorities: Option<Arc<str>>,
+}
+
+struct Live {
+    config: Arc<ServerConfig>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 impl Tls {
     /// The configuration for the next handshake.
     pub(super) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.live.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.live.lock().unwrap_or_else(PoisonError::into_inner).config)
     }
 
-    fn publish(&self, config: Arc<ServerConfig>) {
-        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = config;
+    /// What is asked of clients' certificates, if anything.
+    pub(super) fn verifier(&self) -> Option<Arc<dyn ClientCertVerifier>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).verifier.clone()
+    }
+
+    /// Changes whenever what is asked of clients does. One that was read before a handshake is never newer than what the
+    /// handshake asked.
+    pub(super) fn turn(&self) -> u64 {
+        self.turn.load(Ordering::Acquire)
+    }
+
+    fn publish(&self, live: Live, turned: bool) {
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = live;
+        self.turn.fetch_add(u64::from(turned), Ordering::Release);
     }
 }
 
@@ -69,6 +84,9 @@ pub(crate) struct Keeper {
     cells: Arc<CertificateCells>,
     identities: Vec<Kept<Identity>>,
     clients: Option<(Clients, Kept<Authorities>)>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    /// Whether the next list of revoked certificates should be there and is not.
+    overdue: bool,
     ticketer: Option<Arc<dyn ProducesTickets>>,
     provider: Arc<CryptoProvider>,
     speaks_12: bool,
@@ -91,16 +109,29 @@ impl Keeper {
         let clients = match setup.clients.clone() {
             None => None,
             Some(clients) => {
-                let file = clients.authorities.clone();
-                let kept = Kept::open(Files::new([&file]), now, move |_| Authorities::read(&file))?;
+                let (read, provider) = (clients.clone(), Arc::clone(&provider));
+                let kept = Kept::open(clients.files(), now, move |now| Authorities::read(&read, &provider, now))?;
                 Some((clients, kept))
             }
         };
         let ticketer = Some(ticketer()?);
         let speaks_12 = setup.speaks_12;
-        let config = config(&identities, clients.as_ref(), ticketer.as_ref(), &provider, speaks_12)?;
-        let tls = Arc::new(Tls { live: Mutex::new(config) });
-        let keeper = Self { tls, cells: Arc::default(), identities, clients, ticketer, provider, speaks_12 };
+        let verifier = verifier(clients.as_ref(), &provider)?;
+        let config = config(&identities, verifier.as_ref(), ticketer.as_ref(), &provider, speaks_12)?;
+        let live = Mutex::new(Live { config, verifier: verifier.clone() });
+        let authorities = clients.as_ref().and_then(|(clients, _)| clients.name.clone());
+        let tls = Arc::new(Tls { live, turn: AtomicU64::new(0), authorities });
+        let keeper = Self {
+            tls,
+            cells: Arc::default(),
+            identities,
+            clients,
+            verifier,
+            overdue: false,
+            ticketer,
+            provider,
+            speaks_12,
+        };
         keeper.tell();
         Ok(keeper)
     }
@@ -121,26 +152,45 @@ impl Keeper {
         for kept in &mut self.identities {
             changed |= note(&self.cells, &kept.look(now));
         }
-        if let Some((_, kept)) = &mut self.clients
-            && note(&self.cells, &kept.look(now))
-        {
-            changed = true;
+        let turned = self.look_at_clients(now);
+        if turned {
             // Without a new key no session is resumed: one of the older authorities must not be.
             self.ticketer = ticketer().ok();
         }
-        if changed {
-            match config(
+        if changed || turned {
+            let config = config(
                 &self.identities,
-                self.clients.as_ref(),
+                self.verifier.as_ref(),
                 self.ticketer.as_ref(),
                 &self.provider,
                 self.speaks_12,
-            ) {
-                Ok(config) => self.tls.publish(config),
+            );
+            match config {
+                Ok(config) => self.tls.publish(Live { config, verifier: self.verifier.clone() }, turned),
                 Err(error) => tracing::error!(%error, "the older certificates stay"),
             }
         }
         self.tell();
+    }
+
+    /// Whether what is asked of clients is not what it was.
+    fn look_at_clients(&mut self, now: i64) -> bool {
+        let Some((clients, kept)) = &mut self.clients else { return false };
+        let loaded = note(&self.cells, &kept.look(now));
+        let due = kept.value.due.filter(|due| *due < now).map(Timestamp::from_unix);
+        let was = std::mem::replace(&mut self.overdue, due.is_some());
+        if let (false, Some(at), Some(file)) = (was, due, &clients.revoked) {
+            let (file, refuses) = (file.display(), clients.refuses_overdue);
+            tracing::warn!(%file, %at, refuses, "the list of revoked certificates was to be replaced");
+        }
+        if loaded {
+            match verifier(self.clients.as_ref(), &self.provider) {
+                Ok(verifier) => self.verifier = verifier,
+                Err(error) => tracing::error!(%error, "the older authorities stay"),
+            }
+        }
+        let refuses = self.clients.as_ref().is_some_and(|(clients, _)| clients.refuses_overdue);
+        loaded || (refuses && was != self.overdue)
     }
 
     fn tell(&self) {
@@ -178,7 +228,7 @@ fn note(cells: &CertificateCells, looked: &Looked) -> bool {
 
 fn config(
     identities: &[Kept<Identity>],
-    clients: Option<&(Clients, Kept<Authorities>)>,
+    verifier: Option<&Arc<dyn ClientCertVerifier>>,
     ticketer: Option<&Arc<dyn ProducesTickets>>,
     provider: &Arc<CryptoProvider>,
     speaks_12: bool,
@@ -189,14 +239,9 @@ fn config(
     let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(if speaks_12 { BOTH } else { NEWER })
         .map_err(|error| library(&error))?;
-    let builder = match clients {
+    let builder = match verifier {
         None => builder.with_no_client_auth(),
-        Some((clients, authorities)) => {
-            let store = Arc::new(authorities.value.store(&clients.authorities)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(store, Arc::clone(provider));
-            let verifier = if clients.optional { verifier.allow_unauthenticated() } else { verifier };
-            builder.with_client_cert_verifier(verifier.build().map_err(|error| library(&error))?)
-        }
+        Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
     };
     let chooser = Chooser::new(identities.iter().map(|kept| &kept.value));
     let chooser = chooser.ok_or_else(|| library(&"a listener has no certificate"))?;
@@ -209,6 +254,13 @@ fn config(
     // Early data can be replayed by anyone on the way (RFC 8446 §8). It is off by default; said here lest it change.
     config.max_early_data_size = 0;
     Ok(Arc::new(config))
+}
+
+fn verifier(
+    clients: Option<&(Clients, Kept<Authorities>)>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, SetupError> {
+    clients.map(|(clients, kept)| kept.value.verifier(clients, provider)).transpose()
 }
 
 fn ticketer() -> Result<Arc<dyn ProducesTickets>, SetupError> {

@@ -38,8 +38,9 @@ fn ops() -> Way {
 fn question(way: &Way, credentials: &str) -> PasswordQuestion {
     let value = format!("Basic {}", STANDARD.encode(credentials));
     let headers = Fields::from_iter([("authorization", value.as_str())]);
-    match authenticate(std::slice::from_ref(way), &headers, None, 0, &Default::default()) {
+    match authenticate(std::slice::from_ref(way), &headers, None, Default::default(), 0, &Default::default()) {
         Ok(Outcome::Ask(question)) => question,
+        Ok(Outcome::Consult(_)) => panic!("a password is asked about here"),
         Ok(Outcome::Proved(_)) | Err(_) => panic!("a password is asked about"),
     }
 }

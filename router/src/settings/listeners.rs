@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use postern_config::value::Name;
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
@@ -48,8 +49,18 @@ pub struct CertificateFiles {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientAuthentication {
+    /// How a boundary calls these authorities, where it tells them from others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
     /// The authorities, as PEM.
     pub ca_file: PathBuf,
+    /// Their lists of certificates that were taken back (RFC 5280 §5), as PEM: one of every authority that issues
+    /// certificates of clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crl_file: Option<PathBuf>,
+    /// What becomes of clients when a list is not replaced in time.
+    #[serde(default)]
+    pub crl_overdue: Overdue,
     /// Whether it may be left out.
     pub mode: ClientMode,
 }
@@ -62,6 +73,17 @@ pub enum ClientMode {
     Required,
     /// It may be left out.
     Optional,
+}
+
+/// What a list of revoked certificates is worth once the next is due.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overdue {
+    /// As much as before.
+    #[default]
+    Keep,
+    /// Nothing: nobody comes in with a certificate until there is a new one.
+    Refuse,
 }
 
 /// A version of TLS.
@@ -110,6 +132,15 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
             problems.push(format!(
                 "listeners.{index}.tls.certificates: is empty, so no handshake could end; give \
                  {{certificate_file = …, key_file = …}}, or leave tls out"
+            ));
+        }
+    }
+    for (index, listener) in settings.listeners.iter().enumerate() {
+        let clients = listener.tls.as_ref().and_then(|tls| tls.client_authentication.as_ref());
+        if clients.is_some_and(|clients| clients.crl_file.is_none() && clients.crl_overdue != Overdue::default()) {
+            problems.push(format!(
+                "listeners.{index}.tls.client_authentication.crl_overdue: says what becomes of a list, and there is none; \
+                 give crl_file, or take it out"
             ));
         }
     }

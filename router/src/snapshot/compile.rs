@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
-use postern_config::check::Boundary;
+use postern_config::check::{Boundary, reached_by};
 use postern_config::document::{
     Authenticator, Destination as Entry, IdentityToken, Jwks, JwtIssuer, Mode, PathHandling, Protocol, Rewrite,
 };
@@ -22,7 +22,8 @@ use super::destination::DestinationParts;
 use super::plan::{BODY_MAX, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts, TokenPlan, WEBSOCKET_IDLE};
 use super::{Destination, HostSet, Snapshot, Speaks, TlsPlan, table};
 use crate::rights::compile::RightsCompiler;
-use crate::stage::authenticate::{Issuer, KeyRealm, Realm, Way};
+use crate::stage::authenticate::external::{Authorizer, External};
+use crate::stage::authenticate::{CertificateRealm, Issuer, KeyRealm, Realm, Way};
 use crate::upstream::{ClientConfigs, Verify};
 
 /// What is fixed at start and matters here.
@@ -79,6 +80,8 @@ struct Compiler<'b> {
     issuers: HashMap<Name, Arc<Issuer>>,
     realms: HashMap<Name, Arc<Realm>>,
     key_realms: HashMap<Name, Arc<KeyRealm>>,
+    certificate_realms: HashMap<Name, Arc<CertificateRealm>>,
+    authorizers: HashMap<Name, Arc<Authorizer>>,
     destinations: HashMap<Arc<str>, Arc<Destination>>,
     rights: RightsCompiler<'b>,
     tls: ClientConfigs,
@@ -118,12 +121,18 @@ impl<'b> Compiler<'b> {
                 Err(why) => notes.push(format!("identity.api_key {}: {why}", document.name)),
             }
         }
+        let certificate_realms = identity.mtls.iter().map(|document| {
+            let realm = CertificateRealm::compile(document);
+            (document.name.clone(), Arc::new(realm))
+        });
         Self {
             boundary,
             options,
             issuers,
             realms,
             key_realms,
+            certificate_realms: certificate_realms.collect(),
+            authorizers: HashMap::new(),
             destinations: HashMap::new(),
             rights: RightsCompiler::new(boundary),
             tls: ClientConfigs::default(),
@@ -139,7 +148,7 @@ impl<'b> Compiler<'b> {
         // What is off is not looked at: the credentials are the destination's.
         let proof = policies.authentication.as_ref().filter(|any_of| any_of.mode != Mode::Off);
         let ways = proof.iter().flat_map(|any_of| &any_of.any_of);
-        let ways = ways.map(|way| self.way(way)).collect::<Result<Box<[_]>, _>>()?;
+        let ways = ways.map(|way| self.way(way, &targets)).collect::<Result<Box<[_]>, _>>()?;
         let identity_headers = policies.identity_headers.iter().flatten().filter_map(|(header, claim)| {
             let path = claim.split('.').map(Into::into).collect();
             Some((header.as_str().parse::<HeaderName>().ok()?, ClaimPath(path)))
@@ -187,15 +196,36 @@ impl<'b> Compiler<'b> {
         self.shared(&words.join(", "))
     }
 
-    fn way(&self, way: &Authenticator) -> Result<Way, String> {
+    fn way(&mut self, way: &Authenticator, targets: &[Target]) -> Result<Way, String> {
         let compiled = match way {
             Authenticator::None => Some(Way::None),
             Authenticator::Iam => Some(Way::Iam),
             Authenticator::Jwt(name) => self.issuers.get(name).cloned().map(Way::Jwt),
             Authenticator::Basic(name) => self.realms.get(name).cloned().map(Way::Basic),
+            Authenticator::Mtls(name) => self.certificate_realms.get(name).cloned().map(Way::Mtls),
             Authenticator::ApiKey(name) => self.key_realms.get(name).cloned().map(Way::ApiKey),
+            Authenticator::External(name) => {
+                Some(Way::External(Arc::new(External::on(self.authorizer(name)?, targets))))
+            }
         };
         compiled.ok_or_else(|| format!("{way} could not be compiled, so nobody could be proved"))
+    }
+
+    /// The authorizer of that name, made once for all routes that name it. It is dialled as any destination is.
+    fn authorizer(&mut self, name: &Name) -> Result<Arc<Authorizer>, String> {
+        if let Some(known) = self.authorizers.get(name) {
+            return Ok(Arc::clone(known));
+        }
+        let boundary = self.boundary.document();
+        let document = boundary.identity.external.iter().find(|one| one.name == *name);
+        let document = document.ok_or_else(|| format!("there is no authorizer \"{name}\" in the file"))?;
+        let failed = |why| format!("external:{name} cannot be asked: {why}");
+        let entry = reached_by(&boundary.destinations, document).map_err(|(_, why)| failed(why))?;
+        let (url, host, via) = (document.url.clone(), document.host().clone(), entry.name.clone());
+        let destination = self.destination(entry, &RouteTarget { url, host, weight: 1, via }).map_err(failed)?;
+        let authorizer = Arc::new(Authorizer::compile(document, destination).map_err(failed)?);
+        self.authorizers.insert(name.clone(), Arc::clone(&authorizer));
+        Ok(authorizer)
     }
 
     fn target(&mut self, target: &RouteTarget) -> Result<Target, String> {

@@ -12,17 +12,20 @@ use postern_config::limits::PATH_BYTES;
 use postern_config::value::{HostName, Network, PathError, canonical_path};
 use smallvec::SmallVec;
 
+use crate::client_certificate::ClientCertificate;
 use crate::http1::{Fields, RequestHead, text};
 use crate::reject::{Reason, Rejection};
 use crate::snapshot::HostSet;
 
 /// The facts of a connection that a request came over.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Arrival {
     /// The other end of the socket.
     pub(crate) peer: IpAddr,
     /// Whether the listener speaks TLS.
     pub(crate) tls: bool,
+    /// The certificate that the client showed there, which was verified.
+    pub(crate) certificate: Option<Rc<ClientCertificate>>,
 }
 
 /// Whom to believe about the hops in front; fixed at start.
@@ -128,7 +131,7 @@ impl fmt::Display for RequestId {
 pub(crate) const REQUEST_ID: &str = "x-request-id";
 
 /// The id of a request: needed also for those that are then refused.
-pub(crate) fn request_id(fields: &Fields, arrival: Arrival, trust: &Trust, random: u128) -> RequestId {
+pub(crate) fn request_id(fields: &Fields, arrival: &Arrival, trust: &Trust, random: u128) -> RequestId {
     match trust.vouches_for(arrival.peer) {
         true => RequestId::trusted(fields).unwrap_or_else(|| RequestId::new(random)),
         false => RequestId::new(random),
@@ -141,7 +144,7 @@ pub(crate) fn request_id(fields: &Fields, arrival: Arrival, trust: &Trust, rando
 /// When it has none or several: 400, 414, 421, 431 or 501.
 pub(crate) fn identify(
     head: Rc<RequestHead>,
-    arrival: Arrival,
+    arrival: &Arrival,
     trust: &Trust,
     hosts: &HostSet,
     id: RequestId,
@@ -157,6 +160,21 @@ pub(crate) fn identify(
     let scheme = trust.scheme(head.fields(), arrival);
     Ok(Request { id, client, vouched, scheme, host, path, head })
 }
+
+/// The certificate of the client that the load balancer in front says to have verified, as it relays it (AWS,
+/// "Mutual authentication with TLS in Application Load Balancer"). From a peer that is no trusted proxy it is a client's
+/// own words, and two of them are nobody's.
+pub(crate) fn relayed_certificate<'r>(request: &'r Request, arrival: &Arrival, trust: &Trust) -> Option<&'r [u8]> {
+    if trust.hops == 0 || !trust.vouches_for(arrival.peer) {
+        return None;
+    }
+    let mut values = request.head.fields().all(RELAYED_CERTIFICATE);
+    let only = values.next()?;
+    if values.next().is_some() { None } else { Some(only) }
+}
+
+/// What a load balancer writes in verify mode. In passthrough mode it verifies nothing, and names its header otherwise.
+const RELAYED_CERTIFICATE: &str = "x-amzn-mtls-clientcert-leaf";
 
 fn check_method(method: &Method) -> Result<(), Rejection> {
     match *method {
@@ -263,7 +281,7 @@ impl Trust {
     }
 
     /// What the client spoke to the outermost trusted proxy.
-    fn scheme(&self, fields: &Fields, arrival: Arrival) -> &'static str {
+    fn scheme(&self, fields: &Fields, arrival: &Arrival) -> &'static str {
         if self.hops > 0 && self.vouches_for(arrival.peer) {
             // CloudFront removes X-Forwarded-Proto and says it under its own name.
             for name in ["cloudfront-forwarded-proto", "x-forwarded-proto"] {

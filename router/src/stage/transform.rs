@@ -204,17 +204,21 @@ fn is_never_forwarded(name: &[u8]) -> bool {
         4 => is("host"),
         6 => is("expect"),
         9 => is("forwarded") || is("x-real-ip"),
+        // RFC 9440 §2.4: only who ended TLS says whose certificate it saw.
+        11 => is("client-cert"),
         12 => is(REQUEST_ID),
         13 => is("x-rewrite-url") || is("x-http-method"),
         14 => is("content-length") || is("x-apigw-api-id") || is("x-original-url"),
         15 => is("x-original-host"),
         16 => is("x-postern-reason"),
-        17 => is("x-method-override"),
+        17 => is("x-method-override") || is("client-cert-chain"),
         18 => is("x-postern-identity"),
         22 => is("x-http-method-override"),
         _ => false,
     };
-    listed || (begins("x-") && (begins("x-forwarded-") || begins("x-envoy-") || begins("x-amzn-oidc-")))
+    listed
+        || (begins("x-")
+            && (begins("x-forwarded-") || begins("x-envoy-") || begins("x-amzn-oidc-") || begins("x-amzn-mtls-")))
 }
 
 /// The target as the destination gets it: the raw path, but for what the route replaces, and the raw query, but for

@@ -23,5 +23,5 @@ pub fn write_aside(
     }
     let header = Header { generation, previous: None, written_at: now, sources: Sources::default() };
     let (bytes, _) = merged::write(&header, content, None);
-    file::replace(path, &bytes, 0o640).map_err(|error| format!("{}: {error}", path.display()))
+    file::replace(path, &bytes, 0o640).map(drop).map_err(|error| format!("{}: {error}", path.display()))
 }

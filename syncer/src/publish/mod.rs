@@ -223,9 +223,9 @@ impl Publisher {
         // the merged file names.
         self.write_secrets(self.in_force.and(secrets))?;
         let failed = |error| PublishError::Io { path: path.clone(), error };
-        file::replace(&path, &bytes, 0o640).map_err(failed)?;
-        // From here on the generation is live, whatever becomes of its copy.
-        self.mark = mark(&path);
+        let written = file::replace(&path, &bytes, 0o640).map_err(failed)?;
+        // From here on the generation is live, whatever becomes of its copy. What lies there by now may be another's.
+        self.mark = Some(Mark::of(&written));
         self.highest = header.generation;
         self.standing =
             Some(Standing { header, content: Arc::new(reading.content), digest: reading.digest, live: true });
@@ -266,11 +266,8 @@ impl Publisher {
     pub fn remember_pinned(&self, pinned: Option<Pinned>) -> Result<(), PublishError> {
         let path = self.directory.join(PINNED);
         let done = match pinned {
-            Some(pinned) => file::replace(&path, &serde_json::to_vec(&pinned).unwrap_or_default(), 0o640),
-            None => fs::remove_file(&path).or_else(|error| match error.kind() {
-                io::ErrorKind::NotFound => Ok(()),
-                _ => Err(error),
-            }),
+            Some(pinned) => file::replace(&path, &serde_json::to_vec(&pinned).unwrap_or_default(), 0o640).map(drop),
+            None => remove(&path),
         };
         done.map_err(|error| PublishError::Io { path, error })
     }
@@ -323,14 +320,11 @@ impl Publisher {
     fn write_secrets(&mut self, secrets: Secrets) -> Result<(), PublishError> {
         if secrets != self.secrets || !self.has_secrets() {
             let path = self.directory.join(secrets::FILE_NAME);
-            let failed = |error| PublishError::Io { path: path.clone(), error };
-            match secrets.is_empty() {
-                true => fs::remove_file(&path).or_else(|error| match error.kind() {
-                    io::ErrorKind::NotFound => Ok(()),
-                    _ => Err(failed(error)),
-                })?,
-                false => file::replace(&path, &secrets.to_bytes(), 0o600).map_err(failed)?,
-            }
+            let written = match secrets.is_empty() {
+                true => remove(&path),
+                false => file::replace(&path, &secrets.to_bytes(), 0o600).map(drop),
+            };
+            written.map_err(|error| PublishError::Io { path, error })?;
             self.secrets = secrets;
         }
         Ok(())
@@ -437,9 +431,23 @@ fn sweep_history(history: &Path) {
     }
 }
 
+/// Removes a file that may be gone already.
+fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })
+}
+
 fn mark(path: &Path) -> Option<Mark> {
     let facts = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
-    Some(Mark { inode: facts.ino(), length: facts.len(), modified: facts.modified().ok() })
+    Some(Mark::of(&facts))
+}
+
+impl Mark {
+    fn of(facts: &fs::Metadata) -> Self {
+        Self { inode: facts.ino(), length: facts.len(), modified: facts.modified().ok() }
+    }
 }
 
 #[cfg(test)]

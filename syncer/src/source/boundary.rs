@@ -10,7 +10,7 @@ use postern_config::document::BoundaryDocument;
 use postern_config::merged::{Digest, Source};
 use postern_config::secrets::{Taken, came_from, names_in, place_of};
 use postern_config::value::Timestamp;
-use postern_config::{Boundary, file, limits, parse, schema};
+use postern_config::{Boundary, Problems, file, limits, parse, schema};
 
 use super::client::Clients;
 use super::s3::{Fetched, Object};
@@ -137,8 +137,15 @@ fn read(bytes: &[u8]) -> Result<(Boundary, Taken), String> {
         return Err(format!("holds {} documents; a boundary is exactly one", values.len()));
     };
     let mut document: BoundaryDocument =
-        parse::document(value, schema::boundary()).map_err(|problems| problems.to_string())?;
+        parse::document(value, schema::boundary()).map_err(|problems| told(text, &problems))?;
     let taken = Taken::from(&mut document);
-    let boundary = Boundary::check(document).map_err(|problems| problems.to_string())?;
+    let boundary = Boundary::check(document).map_err(|problems| told(text, &problems))?;
     Ok((boundary, taken))
+}
+
+/// Every problem with its line and column.
+fn told(text: &str, problems: &Problems) -> String {
+    let places = parse::Places::of(text);
+    let lines: Vec<String> = problems.0.iter().map(|problem| places.tell(0, "", problem)).collect();
+    lines.join("\n")
 }

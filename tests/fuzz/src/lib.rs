@@ -7,6 +7,11 @@
 
 #[path = "../../../router/src/buffer.rs"]
 mod buffer;
+mod client_certificate {
+    /// No target looks at what a connection proved.
+    #[derive(Debug)]
+    pub(crate) struct ClientCertificate;
+}
 #[path = "../../../router/src/digits.rs"]
 mod digits;
 #[path = "../../../router/src/http1/mod.rs"]

@@ -133,7 +133,7 @@ pub(super) fn verify(ways: &[Way], key: &str, at: &Places<'_>, now: i64) -> Resu
     let realms = || {
         ways.iter().filter_map(|way| match way {
             Way::ApiKey(realm) => at.contains(&Some(realm.place())).then_some(realm),
-            Way::None | Way::Iam | Way::Jwt(_) | Way::Basic(_) => None,
+            Way::None | Way::Iam | Way::Jwt(_) | Way::Basic(_) | Way::Mtls(_) | Way::External(_) => None,
         })
     };
     let knows = realms().find(|realm| realm.by_id.contains_key(id));

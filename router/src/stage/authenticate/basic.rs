@@ -131,7 +131,7 @@ pub(super) fn ask(ways: &[Way], base64: &str) -> Result<PasswordQuestion, Flaw> 
     let realms = || {
         ways.iter().filter_map(|way| match way {
             Way::Basic(realm) => Some(realm),
-            Way::None | Way::Iam | Way::Jwt(_) | Way::ApiKey(_) => None,
+            Way::None | Way::Iam | Way::Jwt(_) | Way::ApiKey(_) | Way::Mtls(_) | Way::External(_) => None,
         })
     };
     if realms().next().is_none() {

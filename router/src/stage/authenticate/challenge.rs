@@ -44,11 +44,25 @@ pub(super) fn of_key_realm(name: &str) -> HeaderValue {
     HeaderValue::try_from(format!("ApiKey realm=\"{name}\"")).unwrap_or(API_KEY)
 }
 
+/// The challenge of a realm of certificates. HTTP has no scheme for what TLS proves, and RFC 9110 §15.5.2 asks for a challenge
+/// with 401 all the same; the name is that of a draft (draft-thomson-httpbis-cant), which nobody else uses for another thing.
+pub(super) fn of_certificate_realm(name: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("ClientCertificate realm=\"{name}\"")).unwrap_or(CERTIFICATE)
+}
+
+/// The challenge of an authorizer: of bearers where it reads `Authorization`, else a scheme of our own, as keys have one.
+pub(super) fn of_authorizer(name: &str, bearer: bool) -> HeaderValue {
+    match bearer {
+        true => BEARER,
+        false => HeaderValue::try_from(format!("External realm=\"{name}\"")).unwrap_or(EXTERNAL),
+    }
+}
+
 /// Which scopes are missing; without their names where issuers of one route ask for different ones.
 fn insufficient(ways: &[Way]) -> HeaderValue {
     let mut asked = ways.iter().filter_map(|way| match way {
         Way::Jwt(issuer) => issuer.rules().insufficient(),
-        Way::None | Way::Iam | Way::Basic(_) | Way::ApiKey(_) => None,
+        Way::None | Way::Iam | Way::Basic(_) | Way::ApiKey(_) | Way::Mtls(_) | Way::External(_) => None,
     });
     match (asked.next(), asked.next()) {
         (Some(only), None) => only.clone(),
@@ -66,6 +80,8 @@ fn challenges(ways: &[Way], bearer: &HeaderValue) -> Challenges {
             Way::Jwt(_) => bearer,
             Way::Basic(realm) => realm.challenge(),
             Way::ApiKey(realm) => realm.challenge(),
+            Way::Mtls(realm) => realm.challenge(),
+            Way::External(external) => external.challenge(),
         };
         if !found.contains(challenge) {
             found.push(challenge.clone());
@@ -92,6 +108,8 @@ const TOKEN_REVOKED: HeaderValue = HeaderValue::from_static(
 const INSUFFICIENT: HeaderValue = HeaderValue::from_static(r#"Bearer realm="postern", error="insufficient_scope""#);
 const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="postern", charset="UTF-8""#);
 const API_KEY: HeaderValue = HeaderValue::from_static(r#"ApiKey realm="postern""#);
+const CERTIFICATE: HeaderValue = HeaderValue::from_static(r#"ClientCertificate realm="postern""#);
+const EXTERNAL: HeaderValue = HeaderValue::from_static(r#"External realm="postern""#);
 const SIGNATURE: HeaderValue = HeaderValue::from_static("AWS4-HMAC-SHA256");
 
 /// Keys that are being fetched are there within a second, as a rule.

@@ -24,6 +24,10 @@ pub(crate) enum Flaw {
     WrongApiKey,
     RevokedApiKey,
     ExpiredApiKey,
+    // Of a client's certificate.
+    MissingCertificate,
+    UnknownCertificate,
+    InvalidCertificate,
     // Of a token's form.
     TokenTooLong,
     TokenParts,
@@ -75,6 +79,9 @@ impl Flaw {
             | Self::WrongApiKey
             | Self::RevokedApiKey => Reason::CredentialsInvalid,
             Self::ExpiredApiKey => Reason::KeyExpired,
+            Self::MissingCertificate => Reason::CertificateMissing,
+            Self::UnknownCertificate => Reason::CertificateNotKnown,
+            Self::InvalidCertificate => Reason::CertificateNotValid,
             Self::TokenTooLong
             | Self::TokenParts
             | Self::TokenEncoding
@@ -119,6 +126,9 @@ impl Flaw {
             Self::WrongApiKey => "key: wrong secret",
             Self::RevokedApiKey => "key: revoked",
             Self::ExpiredApiKey => "key: expired",
+            Self::MissingCertificate => "certificate: none was shown",
+            Self::UnknownCertificate => "certificate: it is nobody's in the realms of this route",
+            Self::InvalidCertificate => "certificate: it is not valid now",
             Self::TokenTooLong => "token: too long",
             Self::TokenParts => "token: not three parts",
             Self::TokenEncoding => "token: not base64url",

@@ -7,11 +7,13 @@ mod api_key;
 mod assumed;
 mod basic;
 mod challenge;
+pub(crate) mod external;
 mod flaw;
 mod iam;
 mod json;
 mod jwt;
 mod keys;
+mod mtls;
 mod presented;
 mod revoked;
 mod rules;
@@ -27,11 +29,16 @@ mod tests;
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use postern_config::document::CertificateSource;
+
 pub(crate) use self::api_key::KeyRealm;
 pub(crate) use self::assumed::assume;
 pub(crate) use self::basic::{PasswordQuestion, Realm};
+use self::external::{External, Rulings};
 pub(crate) use self::flaw::Flaw;
 pub(crate) use self::jwt::Issuer;
+use self::mtls::KnownCertificates;
+pub(crate) use self::mtls::{CertificateRealm, Certificates, Relayed};
 use self::presented::{Places, Presented};
 pub(crate) use self::signed::{SKEW, Signed};
 use self::token::Token;
@@ -55,21 +62,38 @@ pub(crate) enum Way {
     Basic(Arc<Realm>),
     /// A key of a consumer of that realm.
     ApiKey(Arc<KeyRealm>),
+    /// A certificate of a client of that realm.
+    Mtls(Arc<CertificateRealm>),
+    /// Whoever that authorizer says yes to.
+    External(Arc<External>),
 }
 
 impl Way {
+    /// Where all that it reads stands; nothing for `Authorization` where that is a way's usual place.
+    pub(crate) fn places(&self) -> &[TokenPlace] {
+        match self {
+            Self::External(external) => external.places(),
+            other => other.place().map_or(&[], std::slice::from_ref),
+        }
+    }
+
     /// Where its tokens or keys stand, when that is not `Authorization`.
-    pub(crate) fn place(&self) -> Option<&TokenPlace> {
+    fn place(&self) -> Option<&TokenPlace> {
         match self {
             Self::Jwt(issuer) => issuer.place(),
             Self::ApiKey(realm) => Some(realm.place()),
-            Self::None | Self::Iam | Self::Basic(_) => None,
+            Self::None | Self::Iam | Self::Basic(_) | Self::Mtls(_) | Self::External(_) => None,
         }
+    }
+
+    /// Whether it asks for the certificate that a load balancer in front verified.
+    pub(crate) fn asks_relayed(&self) -> bool {
+        matches!(self, Self::Mtls(realm) if realm.from() == CertificateSource::Alb)
     }
 
     fn uses_authorization(&self) -> bool {
         match self {
-            Self::None | Self::ApiKey(_) => false,
+            Self::None | Self::ApiKey(_) | Self::Mtls(_) | Self::External(_) => false,
             Self::Iam | Self::Basic(_) => true,
             Self::Jwt(issuer) => issuer.place().is_none(),
         }
@@ -82,12 +106,17 @@ pub(crate) enum Outcome {
     Proved(Principal),
     /// A password must be checked, which takes too long for a serving thread.
     Ask(PasswordQuestion),
+    /// An authorizer must be asked, which takes a connection.
+    Consult(Arc<External>),
 }
 
-/// What one core remembers of tokens.
+/// What one core remembers of tokens, certificates and callers.
 #[derive(Default)]
 pub(crate) struct Memory {
     verified: RefCell<VerifiedTokens>,
+    certificates: RefCell<KnownCertificates>,
+    /// What authorizers ruled.
+    pub(crate) rulings: RefCell<Rulings>,
     /// Names of keys that nobody has, and who has been asked for them.
     pub(crate) unknown: RefCell<UnknownKeys>,
 }
@@ -102,11 +131,13 @@ impl Memory {
     /// Forgets who was verified: keys may have changed.
     pub(crate) fn forget_verified(&self) {
         self.verified.borrow_mut().clear();
+        self.certificates.borrow_mut().clear();
     }
 }
 
 /// Finds out who calls, by one of `ways`: the credentials that are there decide which, and are then the only
-/// thing that counts. A bad token is refused also where nobody need be proved.
+/// thing that counts. A bad token is refused also where nobody need be proved. Where a request brings none, the
+/// certificate that was shown is the credential.
 ///
 /// On a route that asks for no proof at all, credentials are the destination's and not looked at.
 ///
@@ -118,24 +149,35 @@ pub(crate) fn authenticate(
     ways: &[Way],
     headers: &Fields,
     query: Option<&str>,
+    shown: Certificates<'_>,
     now: i64,
     memory: &Memory,
 ) -> Result<Outcome, Rejection> {
-    decide(ways, headers, query, now, memory).map_err(|flaw| challenge::refuse(ways, flaw))
+    decide(ways, headers, query, shown, now, memory).map_err(|flaw| challenge::refuse(ways, flaw))
 }
 
-fn decide(ways: &[Way], headers: &Fields, query: Option<&str>, now: i64, memory: &Memory) -> Result<Outcome, Flaw> {
+fn decide(
+    ways: &[Way],
+    headers: &Fields,
+    query: Option<&str>,
+    shown: Certificates<'_>,
+    now: i64,
+    memory: &Memory,
+) -> Result<Outcome, Flaw> {
     if ways.iter().all(|way| matches!(way, Way::None)) {
         return Ok(Outcome::Proved(Principal::anonymous()));
     }
     match presented::read(ways, headers, query)? {
-        Presented::Nothing if ways.iter().any(|way| matches!(way, Way::None)) => {
-            Ok(Outcome::Proved(Principal::anonymous()))
-        }
-        Presented::Nothing => Err(Flaw::Missing),
+        Presented::Nothing => match mtls::prove(ways, shown, now, memory) {
+            Some(proved) => proved.map(Outcome::Proved),
+            None if ways.iter().any(|way| matches!(way, Way::None)) => Ok(Outcome::Proved(Principal::anonymous())),
+            None if ways.iter().all(|way| matches!(way, Way::Mtls(_))) => Err(Flaw::MissingCertificate),
+            None => Err(Flaw::Missing),
+        },
         Presented::Token { text, at } => by_token(ways, text, &at, now, memory).map(Outcome::Proved),
         Presented::Key { text, at } => api_key::verify(ways, text, &at, now).map(Outcome::Proved),
         Presented::Basic(base64) => basic::ask(ways, base64).map(Outcome::Ask),
+        Presented::Sources(external) => Ok(Outcome::Consult(Arc::clone(external))),
         Presented::Signed if ways.iter().any(|way| matches!(way, Way::Iam)) => Ok(Outcome::Proved(Principal::iam())),
         Presented::Signed => Err(Flaw::NotAccepted),
     }
@@ -148,7 +190,7 @@ fn by_token(ways: &[Way], text: &str, at: &Places<'_>, now: i64, memory: &Memory
         ways.iter().filter_map(|way| match way {
             // An issuer whose tokens come in a cookie does not take one from elsewhere.
             Way::Jwt(issuer) => at.contains(&issuer.place()).then_some(issuer),
-            Way::None | Way::Iam | Way::Basic(_) | Way::ApiKey(_) => None,
+            Way::None | Way::Iam | Way::Basic(_) | Way::ApiKey(_) | Way::Mtls(_) | Way::External(_) => None,
         })
     };
     if issuers().next().is_none() {

@@ -3,8 +3,11 @@
 //!
 //! What has two readings is refused here, before anything is looked up.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
+use super::external::{External, Present};
 use super::{Flaw, Way, iam};
 use crate::http1::{Fields, text};
 use crate::place::{Ambiguous, TokenPlace};
@@ -19,6 +22,8 @@ pub(super) enum Presented<'r> {
     Key { text: &'r str, at: Places<'r> },
     /// Base64 of user and password (RFC 7617).
     Basic(&'r str),
+    /// All that the route's authorizer reads.
+    Sources(&'r Arc<External>),
     /// A well-formed AWS signature, in the header or in the query. Whether it is right is the destination's
     /// matter.
     Signed,
@@ -29,6 +34,23 @@ pub(super) type Places<'r> = SmallVec<[Option<&'r TokenPlace>; 2]>;
 
 /// Reads what is presented, wherever one of `ways` looks.
 pub(super) fn read<'r>(ways: &'r [Way], headers: &'r Fields, query: Option<&'r str>) -> Result<Presented<'r>, Flaw> {
+    let external = ways.iter().find_map(|way| match way {
+        Way::External(external) => Some(external),
+        _ => None,
+    });
+    let others = read_others(ways, headers, query)?;
+    let Some(external) = external else { return Ok(others) };
+    match (external.presented(headers, query)?, others) {
+        (Present::All, Presented::Nothing) => Ok(Presented::Sources(external)),
+        // Whoever brings a part of it means to be proved.
+        (Present::Some, Presented::Nothing) => Err(Flaw::Missing),
+        (Present::All, _) => Err(Flaw::Several),
+        (_, others) => Ok(others),
+    }
+}
+
+/// What ways read that are no authorizers.
+fn read_others<'r>(ways: &'r [Way], headers: &'r Fields, query: Option<&'r str>) -> Result<Presented<'r>, Flaw> {
     let mut found = None;
     for (way, place) in ways.iter().filter_map(|way| Some((way, way.place()?))) {
         let text = place.find(headers, query).map_err(|ambiguous| match ambiguous {
@@ -55,7 +77,9 @@ pub(super) fn read<'r>(ways: &'r [Way], headers: &'r Fields, query: Option<&'r s
         (standard, None) => Ok(standard),
         (Presented::Nothing, Some(found)) => Ok(found),
         (Presented::Token { text, .. }, found) => together(found, text, None),
-        (Presented::Key { .. } | Presented::Basic(_) | Presented::Signed, Some(_)) => Err(Flaw::Several),
+        (Presented::Key { .. } | Presented::Basic(_) | Presented::Sources(_) | Presented::Signed, Some(_)) => {
+            Err(Flaw::Several)
+        }
     }
 }
 

@@ -50,9 +50,9 @@ fn ask(target: &str, hosts: &[&[u8]]) -> Option<HostName> {
     if head.fields().len() != hosts.len() {
         return None;
     }
-    let arrival = Arrival { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), tls: false };
+    let arrival = Arrival { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), tls: false, certificate: None };
     let hosts = HostSet::default();
-    identify(Rc::new(head), arrival, &Trust::default(), &hosts, RequestId::new(0)).ok().map(|request| request.host)
+    identify(Rc::new(head), &arrival, &Trust::default(), &hosts, RequestId::new(0)).ok().map(|request| request.host)
 }
 
 /// What is asked for is what stands there, in lower case and without port.

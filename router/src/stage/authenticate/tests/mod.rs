@@ -168,8 +168,8 @@ fn present(ways: &[Way], token: &str) -> Result<Principal, Flaw> {
     if HeaderValue::from_str(&value).is_err() {
         return by_token(ways, token, &header_alone(), NOW, &Memory::default());
     }
-    match decide(ways, &authorization(&value), None, NOW, &Memory::default())? {
+    match decide(ways, &authorization(&value), None, Certificates::default(), NOW, &Memory::default())? {
         Outcome::Proved(principal) => Ok(principal),
-        Outcome::Ask(_) => panic!("a token is no password"),
+        Outcome::Ask(_) | Outcome::Consult(_) => panic!("a token is judged here"),
     }
 }

@@ -24,8 +24,9 @@ fn realm(name: &str, users: &[(&str, &str)]) -> Way {
 
 fn ask(ways: &[Way], credentials: &str) -> Result<PasswordQuestion, Flaw> {
     let value = format!("Basic {}", STANDARD.encode(credentials));
-    match decide(ways, &authorization(&value), None, NOW, &Memory::default())? {
+    match decide(ways, &authorization(&value), None, Certificates::default(), NOW, &Memory::default())? {
         Outcome::Ask(question) => Ok(question),
+        Outcome::Consult(_) => panic!("a password is asked about here"),
         Outcome::Proved(_) => panic!("a password is asked about"),
     }
 }

@@ -34,9 +34,10 @@ fn keyless() -> Way {
 
 /// What comes of a request, in one word.
 fn outcome(ways: &[Way], headers: &Fields, query: Option<&str>) -> String {
-    match decide(ways, headers, query, NOW, &Memory::default()) {
+    match decide(ways, headers, query, Certificates::default(), NOW, &Memory::default()) {
         Ok(Outcome::Proved(principal)) => principal.via().to_owned(),
         Ok(Outcome::Ask(_)) => "ask".to_owned(),
+        Ok(Outcome::Consult(_)) => "consult".to_owned(),
         Err(flaw) => format!("{flaw:?}"),
     }
 }
@@ -244,7 +245,9 @@ fn an_issuer_without_keys_is_nobody_elses_fault() {
     assert_eq!(outcome(&both, &Fields::default(), None), "Missing");
 
     let rejection =
-        authenticate(&[keyless()], &authorization("Bearer a.b.c"), None, NOW, &Default::default()).err().unwrap();
+        authenticate(&[keyless()], &authorization("Bearer a.b.c"), None, Default::default(), NOW, &Default::default())
+            .err()
+            .unwrap();
     assert_eq!(rejection.reason, Reason::KeysMissing);
     assert_eq!(rejection.reason.status(), 503);
     assert_eq!(rejection.headers, [(RETRY_AFTER, HeaderValue::from_static("10"))]);
@@ -254,7 +257,8 @@ fn an_issuer_without_keys_is_nobody_elses_fault() {
 fn a_refused_client_is_told_the_ways_and_no_more() {
     let told = |ways: &[Way], header: Option<&str>| {
         let headers = header.map_or_else(Fields::default, authorization);
-        let rejection = authenticate(ways, &headers, None, NOW, &Default::default()).err().expect("refused");
+        let rejection =
+            authenticate(ways, &headers, None, Default::default(), NOW, &Default::default()).err().expect("refused");
         assert_eq!(rejection.reason.status(), 401);
         assert!(rejection.headers.iter().all(|(name, _)| name == WWW_AUTHENTICATE));
         let values = rejection.headers.iter().map(|(_, value)| value.to_str().unwrap().to_owned());
@@ -287,8 +291,9 @@ fn a_refusal_shows_nothing_of_the_credentials() {
     for value in
         [format!("Bearer {marked}"), "Bearer MARK".into(), "Basic MARK".into(), "MARK MARK".into(), "MARK".into()]
     {
-        let rejection =
-            authenticate(&ways, &authorization(&value), None, NOW, &Default::default()).err().expect("refused");
+        let rejection = authenticate(&ways, &authorization(&value), None, Default::default(), NOW, &Default::default())
+            .err()
+            .expect("refused");
         let shown = format!("{rejection:?} {:?}", rejection.headers);
         assert!(!shown.contains("MARK"), "{shown}");
     }
