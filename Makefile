@@ -2,7 +2,7 @@
 # On a bare Debian it takes a Rust toolchain, Python 3, make and gcc; everything else is installed on the way.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt fmt-check lint build unit deny emulator check-deploy proofs bench bench-quick fuzz differential pins clean
+.PHONY: help demo test fmt fmt-check lint build unit deny emulator chromium check-deploy proofs bench bench-quick fuzz differential pins vendor clean
 
 export POSTERN_TEST_PYTHON := $(CURDIR)/.venv/bin/python
 
@@ -32,7 +32,7 @@ build: ## the binaries and the tests, as `make unit` runs them
 	cargo build --locked -p postern-router -p postern-syncer
 	cargo build --workspace --bins --tests --locked
 
-unit: build emulator ## all Rust tests
+unit: build emulator chromium ## all Rust tests
 	cargo test --workspace --locked --no-fail-fast
 
 deny: ## licences, banned crates, sources, advisories
@@ -41,11 +41,14 @@ deny: ## licences, banned crates, sources, advisories
 emulator: ## the S3 + DynamoDB emulator and the scripts' packages, in .venv
 	@tools/venv.sh
 
+chromium: ## a headless Chromium and a font, for the tests of the page
+	@tools/chromium.sh
+
 check-deploy: emulator ## docker-compose.yml, the ECS task definition, the IAM policies
 	$(POSTERN_TEST_PYTHON) tools/check_deploy.py
 
 # The long runs (kill -9, bit flips, reloads under load, 100 000 routes) shorten themselves unless this is set.
-proofs: build emulator ## the slow proofs at full length, optimised
+proofs: build emulator chromium ## the slow proofs at full length, optimised
 	cargo build --workspace --bins --release --locked
 	POSTERN_SLOW=1 cargo test --workspace --release --locked
 
@@ -72,6 +75,9 @@ differential: ## a million connections from a grammar, beside the strict oracle 
 
 pins: emulator ## write the hashed Python pins anew from the *.in files
 	@tools/pins.sh
+
+vendor: ## bring the page's chart library anew, at its pin, and check it
+	@tools/vendor.sh
 
 clean: ## what builds and runs left behind
 	cargo clean

@@ -28,6 +28,7 @@ done
 
 step fmt-check
 step emulator
+step chromium
 step check-deploy
 step deny
 step lint

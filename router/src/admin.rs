@@ -1,18 +1,24 @@
 //! The admin listener: health, metrics, status and explanations, on an address of its own.
 //!
-//! Read-only. Must never know the way of traffic.
+//! Read-only. `page` has the files of the page for people, `library` reads what it shows of files, `stranger` turns away
+//! what other sites make a browser ask. Must never know the way of traffic.
+
+mod library;
+mod page;
+mod stranger;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use postern_config::value::Timestamp;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -22,8 +28,12 @@ use crate::explain::{self, Asked};
 use crate::freshness;
 use crate::inquiry::{self, Inquiry, Question};
 use crate::observe::{Format, Metrics, render};
+use crate::reject::Reason;
+use crate::reject::manual;
 use crate::services::Shared;
 use crate::settings::Settings;
+
+pub(crate) use library::Library;
 
 /// How many requests are told of at once.
 const NOTABLE: usize = 200;
@@ -35,6 +45,8 @@ pub(crate) struct Admin {
     pub(crate) settings: Settings,
     /// The way to each core.
     pub(crate) cores: Vec<mpsc::Sender<Inquiry>>,
+    /// The files of generations.
+    pub(crate) library: Library,
 }
 
 /// Answers until the router is over.
@@ -52,7 +64,7 @@ pub(crate) async fn run(admin: Arc<Admin>, listener: TcpListener) {
         tokio::task::spawn_local(async move {
             let service = service_fn(move |request| {
                 let admin = Arc::clone(&admin);
-                async move { Ok::<_, Infallible>(admin.answer(&request).await) }
+                async move { Ok::<_, Infallible>(page::guarded(admin.answer(&request).await)) }
             });
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -68,20 +80,89 @@ impl Admin {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "this listener only tells; use GET\n".to_owned());
         }
+        let query = request.uri().query().unwrap_or_default();
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "ok\n".to_owned()),
             "/readyz" => self.readiness(),
             "/metrics" => self.metrics(request),
             "/snapshot" => json_answer(StatusCode::OK, &self.snapshot()),
             "/jwks" => self.public_keys(),
+            path => match stranger::refuses(request.headers(), &self.settings.admin_hosts) {
+                Some(why) => text(StatusCode::MISDIRECTED_REQUEST, why),
+                None => self.answer_people(path, query, request.headers()).await,
+            },
+        }
+    }
+
+    /// What people look at, with a browser or the commands; what is above is for machines, which may know the router by
+    /// any name.
+    async fn answer_people(&self, path: &str, query: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        match path {
+            "/" => front(headers),
             "/routes" => json_answer(StatusCode::OK, &self.routes()),
-            "/explain" => self.explain(request.uri().query().unwrap_or_default()),
-            "/requests" => self.requests(request.uri().query().unwrap_or_default()).await,
-            "/" => text(
-                StatusCode::OK,
-                "postern-router\n\n/livez\n/readyz\n/metrics\n/snapshot\n/routes\n/jwks\n/explain?request=GET%20https://HOST/PATH\n/requests?id=REQUEST_ID\n".to_owned(),
-            ),
-            _ => text(StatusCode::NOT_FOUND, "there is /livez /readyz /metrics /snapshot /routes /jwks /explain /requests\n".to_owned()),
+            "/explain" => self.explain(query),
+            "/requests" => self.requests(query).await,
+            "/api/overview" => json_answer(StatusCode::OK, &self.overview()),
+            "/api/reasons" => json_answer(StatusCode::OK, &reasons()),
+            "/api/routes" | "/api/refused" | "/api/destinations" => self.told(path, headers).await,
+            "/api/generations" => read(self.library.generations().await),
+            "/api/diff" => self.difference(query).await,
+            path => path.strip_prefix(page::FOLDER).and_then(|name| page::file(name, headers)).unwrap_or_else(|| {
+                text(
+                    StatusCode::NOT_FOUND,
+                    "there is /livez /readyz /metrics /snapshot /routes /jwks /explain /requests\n".to_owned(),
+                )
+            }),
+        }
+    }
+
+    /// What is served, whether it is well, and what there is to know besides.
+    fn overview(&self) -> serde_json::Value {
+        let missing = self.missing();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "now": Timestamp::from_unix(freshness::unix_now()),
+            "ready": missing.is_empty(),
+            "missing": missing,
+            "cores": self.cores.len(),
+            "max_stale_seconds": self.settings.max_stale.map(|period| period.duration().as_secs_f64()),
+            "snapshot": self.snapshot(),
+        })
+    }
+
+    /// What the file of the generation that is served says.
+    async fn told(&self, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let Some(live) = self.shared.store.live() else {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "there is no configuration yet\n".to_owned());
+        };
+        let (generation, digest) = (live.header.generation, live.digest);
+        drop(live);
+        match self.library.live(generation, digest).await {
+            Err(why) => text(StatusCode::NOT_FOUND, format!("{why}\n")),
+            Ok(told) => page::unless_known(&digest.to_string(), headers, || {
+                let body = match path {
+                    "/api/routes" => &told.routes,
+                    "/api/refused" => &told.refused,
+                    _ => &told.destinations,
+                };
+                answer(StatusCode::OK, "application/json", body.clone())
+            }),
+        }
+    }
+
+    /// `?from=41&to=42`.
+    async fn difference(&self, query: &str) -> Response<Full<Bytes>> {
+        let (mut from, mut to) = (None, None);
+        for (name, value) in explain::parameters(query) {
+            match &*name {
+                "from" => from = value.parse().ok(),
+                "to" => to = value.parse().ok(),
+                _ => (from, to) = (None, None),
+            }
+        }
+        match (from, to) {
+            (Some(from), Some(to)) => read(self.library.difference(from, to).await),
+            _ => text(StatusCode::BAD_REQUEST, "write from=GENERATION&to=GENERATION\n".to_owned()),
         }
     }
 
@@ -94,6 +175,14 @@ impl Admin {
 
     /// 200 when the router should get traffic; otherwise every thing that is missing.
     fn readiness(&self) -> Response<Full<Bytes>> {
+        match self.missing().as_slice() {
+            [] => text(StatusCode::OK, "ok\n".to_owned()),
+            missing => text(StatusCode::SERVICE_UNAVAILABLE, format!("missing: {}\n", missing.join("; "))),
+        }
+    }
+
+    /// Why the router should not get traffic.
+    fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();
         if self.shared.store.live().is_none() {
             let why = self
@@ -111,10 +200,7 @@ impl Admin {
         if self.shared.drain.is_ending() {
             missing.push("a future: the router is ending".to_owned());
         }
-        match missing.as_slice() {
-            [] => text(StatusCode::OK, "ok\n".to_owned()),
-            missing => text(StatusCode::SERVICE_UNAVAILABLE, format!("missing: {}\n", missing.join("; "))),
-        }
+        missing
     }
 
     fn metrics(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -138,7 +224,7 @@ impl Admin {
                 "generation": live.header.generation,
                 "digest": live.digest.to_string(),
                 "written_at": live.header.written_at,
-                "loaded_at": postern_config::value::Timestamp::from_unix(live.loaded_at),
+                "loaded_at": Timestamp::from_unix(live.loaded_at),
                 "age_seconds": self.age_seconds(),
                 "routes": live.table.routes().len(),
                 "counts": live.counts,
@@ -193,6 +279,33 @@ impl Admin {
                 json_answer(StatusCode::OK, &serde_json::to_value(explanation).unwrap_or_default())
             }
         }
+    }
+}
+
+/// A page for who shows pages, a list for everybody else.
+fn front(headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let mut response = match page::is_wanted(headers) {
+        true => page::page(headers),
+        false => text(
+            StatusCode::OK,
+            "postern-router\n\n/livez\n/readyz\n/metrics\n/snapshot\n/routes\n/jwks\n/explain?request=GET%20https://HOST/PATH\n/requests?id=REQUEST_ID\n/ for browsers\n".to_owned(),
+        ),
+    };
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+    response
+}
+
+/// Every reason of the router's own answers: whose move it is, why, and what to do.
+fn reasons() -> serde_json::Value {
+    let entries = Reason::all().map(|reason| (reason.code().to_owned(), json!(manual::entry(reason.code()))));
+    serde_json::Value::Object(entries.collect())
+}
+
+/// What was read of files, or why it could not be.
+fn read(told: Result<impl AsRef<str>, String>) -> Response<Full<Bytes>> {
+    match told {
+        Ok(body) => answer(StatusCode::OK, "application/json", body.as_ref().to_owned()),
+        Err(why) => text(StatusCode::NOT_FOUND, format!("{why}\n")),
     }
 }
 

@@ -201,12 +201,7 @@ impl Router {
         let waker = wake.clone();
         let watch = file_watch(&settings, &shared);
         let watcher = thread("watch".to_owned(), move || watch.run(&wakes, &waker))?;
-        let told = Arc::new(admin::Admin {
-            shared: Arc::clone(&shared),
-            metrics: Arc::new(metrics),
-            settings: settings.clone(),
-            cores: ways,
-        });
+        let told = Arc::new(told(&settings, &shared, metrics, ways));
         threads.push(thread("admin".to_owned(), move || serve_admin(told, admin_socket))?);
         Ok(Self {
             addresses: listeners.addresses,
@@ -370,7 +365,7 @@ fn file_watch(settings: &Settings, shared: &Shared) -> FileWatch {
         path: settings.config.clone(),
         poll: settings.poll.duration(),
         events: settings.watch_events,
-        key: settings.file_key.as_ref().and_then(|key| FileKey::new(key.expose())),
+        key: file_key(settings),
         options: Options {
             allow_loopback: settings.allow_loopback_destinations,
             signs_identity: settings.identity_token.key_file.is_some(),
@@ -396,6 +391,11 @@ struct CoreParts {
     inquiries: tokio::sync::mpsc::Receiver<inquiry::Inquiry>,
     index: usize,
     pinned: bool,
+}
+
+/// What the merged file is verified with, where there is a key.
+fn file_key(settings: &Settings) -> Option<FileKey> {
+    settings.file_key.as_ref().and_then(|key| FileKey::new(key.expose()))
 }
 
 /// One core: a runtime of its own, and everything that a request needs on it.
@@ -445,6 +445,18 @@ async fn tend(core: &Core) {
             () = core.shared.drain.reached(Phase::Over) => return,
         }
     }
+}
+
+/// What the admin listener tells of.
+fn told(
+    settings: &Settings,
+    shared: &Arc<Shared>,
+    metrics: Metrics,
+    cores: Vec<tokio::sync::mpsc::Sender<inquiry::Inquiry>>,
+) -> admin::Admin {
+    let library = admin::Library::new(settings.config.clone(), file_key(settings));
+    let (shared, metrics) = (Arc::clone(shared), Arc::new(metrics));
+    admin::Admin { shared, metrics, settings: settings.clone(), cores, library }
 }
 
 fn serve_admin(told: Arc<admin::Admin>, socket: TcpListener) {

@@ -42,6 +42,9 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// The address of health, metrics and status; loopback unless asked otherwise.
     pub admin: SocketAddr,
+    /// Names by which people may ask the admin address with a browser, besides addresses and names that nobody outside
+    /// can have.
+    pub admin_hosts: Vec<String>,
     /// Serving threads; 0 for the cores that the process may use.
     pub workers: usize,
     /// Whether each serving thread stays on a core of its own. For machines where nothing else runs.
@@ -165,6 +168,7 @@ impl Default for Settings {
             tls_key: None,
             listeners: Vec::new(),
             admin: SocketAddr::from(([127, 0, 0, 1], 9901)),
+            admin_hosts: Vec::new(),
             workers: 0,
             pin: false,
             health_path: "/healthz".to_owned(),

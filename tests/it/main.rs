@@ -33,6 +33,7 @@ mod matching;
 mod metrics;
 mod on_call;
 mod operations;
+mod page;
 mod pipelining;
 mod poison;
 mod readme;

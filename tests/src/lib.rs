@@ -11,6 +11,7 @@
     reason = "a harness of tests: a panic with its line is the report"
 )]
 
+mod browser;
 mod client;
 mod corpus;
 mod desk;
@@ -39,6 +40,7 @@ mod tokens;
 mod wait;
 pub mod websocket;
 
+pub use browser::{Browser, Seen, keep_screenshot};
 pub use client::{Answer, Client, Request};
 pub use corpus::{Case, Expect, MARK, Way, play, shown};
 pub use desk::Desk;
