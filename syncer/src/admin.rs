@@ -231,7 +231,13 @@ fn conditions(view: &View, wanted: Option<&str>) -> String {
     }
     let mut out = String::from("{\n");
     let digest = view.digest.map(|digest| digest.to_string());
-    let _ = writeln!(out, "\"generation\": {}, \"digest\": {},", view.generation, json!(digest));
+    let _ = writeln!(
+        out,
+        "\"generation\": {}, \"digest\": {}, \"clock\": {},",
+        view.generation,
+        json!(digest),
+        json!(view.mark.clock)
+    );
     let _ = writeln!(
         out,
         "\"sources\": {},",

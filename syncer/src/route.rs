@@ -16,12 +16,12 @@ use crate::commands::{location, required, settle};
 use crate::item::Item;
 use crate::limits;
 use crate::output::{Failure, Format, complain, print};
-use crate::posted::together::{Standing, Verdict};
+use crate::posted::together::{Asked, Standing, Verdict};
 use crate::redact;
 use crate::settings::Settings;
 use crate::source::store::{Entry, Store, WriteError};
 use crate::source::{Clients, Location};
-use crate::wait::{self, Shown, Teller, Written};
+use crate::wait::{self, Shown, Teller};
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: RouteCommand) -> Result<(), Failure> {
@@ -76,7 +76,11 @@ async fn open(args: &StoreArgs) -> Result<Option<(Store, Settings)>, Failure> {
 async fn apply(store: &Store, file: &Path, waiting: Option<(Teller, Period)>, format: Format) -> Result<(), Failure> {
     let registrations = read_registrations(file)?;
     let mut results = Vec::new();
-    let mut written: Vec<Written> = Vec::new();
+    let mut written: Vec<Asked> = Vec::new();
+    let clock = match &waiting {
+        Some(_) => store.clock().await.map_err(|error| Failure::found(format!("nothing was written: {error}")))?,
+        None => None,
+    };
     let mut failed = 0;
     for (registration, mut fields) in registrations {
         let entry = Entry { root: registration.root.to_string(), name: registration.name.to_string() };
@@ -95,7 +99,12 @@ async fn apply(store: &Store, file: &Path, waiting: Option<(Teller, Period)>, fo
             Format::Text => complain(&text),
             Format::Json => {}
         }
-        written.extend(result.iter().map(|(_, version)| (entry.id(), *version)));
+        written.extend(result.iter().map(|(word, version)| Asked {
+            id: entry.id(),
+            version: *version,
+            wrote: *word == "applied",
+            clock,
+        }));
         results.push(match result {
             Ok((_, version)) => json!({"id": entry.id(), "result": word, "version": version}),
             Err(message) => json!({"id": entry.id(), "result": word, "message": message}),
@@ -114,13 +123,13 @@ async fn apply(store: &Store, file: &Path, waiting: Option<(Teller, Period)>, fo
 /// Waits until all of it is served everywhere, and adds what became of it to the results.
 async fn wait_for(
     teller: &Teller,
-    written: &[Written],
+    written: &[Asked],
     patience: Period,
     results: &mut [Value],
     format: Format,
 ) -> Result<(), Failure> {
     let ended = wait::until_served(teller, written, patience).await;
-    for (result, (id, version)) in results.iter_mut().zip(written) {
+    for (result, Asked { id, version, .. }) in results.iter_mut().zip(written) {
         let verdict = ended.verdicts.get(id);
         result["outcome"] = wait::verdict_json(verdict);
         if let (Format::Text, Some(Verdict::Served { tasks })) = (format, verdict) {
@@ -176,10 +185,10 @@ fn who_holds(item: &Item, owner: &str) -> String {
 }
 
 /// A registration, and its fields as they were written.
-type Asked = (Registration, Map<String, Value>);
+type Document = (Registration, Map<String, Value>);
 
 /// Every registration in the file, or every problem of them.
-fn read_registrations(file: &Path) -> Result<Vec<Asked>, Failure> {
+fn read_registrations(file: &Path) -> Result<Vec<Document>, Failure> {
     let name = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
     let text = read_text(file).map_err(|error| Failure::usage(format!("{name} cannot be read: {error}")))?;
     let values = parse::values(&text).map_err(|problem| Failure::found(format!("{name}: {problem}")))?;
@@ -195,7 +204,7 @@ fn read_registrations(file: &Path) -> Result<Vec<Asked>, Failure> {
     }
     let several = values.len() > 1;
     let mut problems: Vec<String> = Vec::new();
-    let mut found: Vec<Asked> = Vec::new();
+    let mut found: Vec<Document> = Vec::new();
     for (index, value) in values.into_iter().enumerate() {
         let place = if several { format!("{name}, registration {}", index + 1) } else { name.clone() };
         match (parse::document::<Registration>(&value, schema::registration()), value) {

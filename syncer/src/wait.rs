@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::cli::ToldArgs;
 use crate::commands::location;
 use crate::output::{Failure, complain};
-use crate::posted::together::{self, Task, Verdict};
+use crate::posted::together::{self, Asked, Task, Verdict};
 use crate::posted::{Beat, Entry, Mark, State};
 use crate::reconcile::now;
 use crate::settings::Settings;
@@ -30,9 +30,6 @@ pub(crate) enum Teller {
     /// One syncer.
     Syncer(String),
 }
-
-/// A registration as it was written: its id, and its version.
-pub(crate) type Written = (String, u64);
 
 impl Teller {
     /// As the flags say, else as the settings do; `None` when neither names anybody.
@@ -68,19 +65,20 @@ impl Teller {
     }
 
     /// What can be said of each registration now.
-    async fn judge(&self, written: &[Written]) -> Result<Vec<Verdict>, SourceError> {
+    async fn judge(&self, written: &[Asked]) -> Result<Vec<Verdict>, SourceError> {
         let shared = match self {
             Self::Board(board) => board.beats().await?,
             Self::Syncer(_) => Vec::new(),
         };
         let mut verdicts = Vec::new();
-        for (id, version) in written {
+        for asked in written {
+            let id = &asked.id;
             let (entry, beats) = match self {
                 Self::Board(board) => (board.entry(id).await?, None),
                 Self::Syncer(admin) => told_by(admin, id).await.map(|(entry, beats)| (entry, Some(beats)))?,
             };
             let beats = beats.as_deref().unwrap_or(&shared);
-            verdicts.push(together::judge(id, *version, entry.as_ref(), beats, now()));
+            verdicts.push(together::judge(asked, entry.as_ref(), beats, now()));
         }
         Ok(verdicts)
     }
@@ -111,7 +109,7 @@ pub(crate) fn patience(text: &str) -> Result<Period, Failure> {
 
 /// Waits until every registration is served by every live task, one is refused, or the time is over. What it waits for
 /// goes to standard error.
-pub(crate) async fn until_served(teller: &Teller, written: &[Written], patience: Period) -> Ended {
+pub(crate) async fn until_served(teller: &Teller, written: &[Asked], patience: Period) -> Ended {
     let deadline = Instant::now() + patience.duration();
     let mut ended = Ended::default();
     let mut open = written.to_vec();
@@ -119,8 +117,8 @@ pub(crate) async fn until_served(teller: &Teller, written: &[Written], patience:
     loop {
         let missing = match teller.judge(&open).await {
             Ok(verdicts) => {
-                ended.verdicts.extend(open.iter().map(|(id, _)| id.clone()).zip(verdicts));
-                open.retain(|(id, _)| !matches!(ended.verdicts.get(id), Some(Verdict::Served { .. })));
+                ended.verdicts.extend(open.iter().map(|asked| asked.id.clone()).zip(verdicts));
+                open.retain(|asked| !matches!(ended.verdicts.get(&asked.id), Some(Verdict::Served { .. })));
                 if let Some(reasons) = refused(&ended.verdicts) {
                     ended.failure = Some(reasons);
                     return ended;
@@ -211,7 +209,7 @@ async fn told_by(admin: &str, id: &str) -> Result<(Option<Entry>, Vec<Beat>), So
         owner: one["owner"].as_str().map(str::to_owned),
         state: if one["state"] == "route" { State::Route } else { State::Refused },
         conditions,
-        clock: 0,
+        clock: told["clock"].as_u64().unwrap_or_default(),
         boundary: None,
         says: String::new(),
         by: admin.to_owned(),
@@ -229,7 +227,7 @@ fn its_beat(admin: &str, told: &Value, programmed: Option<&Condition>) -> Beat {
         expires: i64::MAX,
         generation: told["generation"].as_u64().unwrap_or_default(),
         serves: told["generation"].as_u64().filter(|_| status != Some(Status::Unknown)),
-        mark: Mark { clock: served.then_some(0), boundary: None },
+        mark: Mark { clock: served.then(|| told["clock"].as_u64().unwrap_or_default()), boundary: None },
         since: programmed.map_or_else(now, |one| one.since),
         why: programmed.map(|one| one.message.clone()).filter(|_| !served).unwrap_or_default(),
         boundary_read_at: None,

@@ -50,6 +50,33 @@ fn a_registration_is_served_when_all_three_tasks_serve_it() {
 }
 
 #[test]
+fn one_that_was_taken_back_and_made_anew_is_not_taken_for_the_one_before() {
+    let world = World::new();
+    for methods in ["GET", "PUT"] {
+        let text = registration("/new", world.port(), &format!("match: {{methods: [{methods}]}}"));
+        assert_eq!(world.apply(&text, "--wait").code, 0);
+    }
+    // Nobody can post or take away anything while it goes and comes back, so its entry still says version 2, accepted.
+    for task in &world.tasks {
+        task.syncer.signal("STOP");
+    }
+    let table = world.stores.registrations();
+    let deleted = world.stores.syncer(&["route", "delete", "/new", "--owner", "team", "--registrations", &table]);
+    assert_eq!(deleted.code, 0, "{deleted:?}");
+    let late = world.apply(&registration("/new", world.port(), ""), "--wait=2s");
+    assert_eq!((late.code, &*late.out), (1, "applied /new#default version 1\n"), "{late:?}");
+    assert!(late.err.contains("no task has told what became of /new#default version 1"), "{}", late.err);
+    for task in &world.tasks {
+        task.syncer.signal("CONT");
+    }
+    let applied = world.apply(&registration("/new", world.port(), ""), "--wait");
+    assert!(applied.code == 0 && applied.out.ends_with("version 1: 3 tasks\n"), "{applied:?}");
+    for task in &world.tasks {
+        assert_eq!(task.router.send(&postern_tests::Request::new("POST", "/new")).status, 200);
+    }
+}
+
+#[test]
 fn a_router_that_stands_still_is_waited_for() {
     let world = World::new();
     world.tasks[1].router.signal("STOP");

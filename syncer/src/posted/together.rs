@@ -38,6 +38,34 @@ pub enum Standing {
     Gone,
 }
 
+/// What a pipeline asks after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The id of the registration.
+    pub id: String,
+    /// The version that stands in the store.
+    pub version: u64,
+    /// Whether the pipeline wrote that version, or found it.
+    pub wrote: bool,
+    /// The version of the registrations as a whole before that; none when nobody counted yet. A registration that is taken
+    /// back and made anew counts its own versions from the start, so they alone do not tell which of them is meant.
+    pub clock: Option<u64>,
+}
+
+impl Asked {
+    /// Whether an entry is about what is asked after, or something later.
+    fn is_meant(&self, entry: &Entry) -> bool {
+        let later = self.clock.is_none_or(|clock| entry.clock > clock);
+        entry.version >= self.version && (later || !self.wrote)
+    }
+
+    /// What tasks must have seen at least. What was found there has been there for long, and entries that are older may
+    /// be of an earlier life.
+    fn least(&self) -> u64 {
+        self.clock.filter(|_| !self.wrote).unwrap_or_default()
+    }
+}
+
 /// Whether a pipeline may go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -54,11 +82,16 @@ pub enum Verdict {
 
 /// How each task stands to what was posted of a registration, sorted by name.
 pub fn tasks(entry: Option<&Entry>, beats: &[Beat], now: Timestamp) -> Vec<Task> {
+    standing(entry.map(|entry| entry.clock), beats, now)
+}
+
+/// How each task stands to what was made from that version of the registrations; `None` when nobody knows of which.
+fn standing(least: Option<u64>, beats: &[Beat], now: Timestamp) -> Vec<Task> {
     let boundary = newest_boundary(beats, now);
     let mut tasks: Vec<Task> = beats
         .iter()
         .map(|beat| {
-            let why = if is_live(beat, now) { lags(entry, beat, boundary) } else { Some(gone(beat)) };
+            let why = if is_live(beat, now) { lags(least, beat, boundary) } else { Some(gone(beat)) };
             let state = match &why {
                 _ if !is_live(beat, now) => Standing::Gone,
                 None => Standing::Serving,
@@ -103,14 +136,14 @@ pub fn programmed(entry: &Entry, tasks: &[Task]) -> Condition {
     }
 }
 
-/// Whether whoever wrote `version` may go on.
-pub fn judge(id: &str, version: u64, entry: Option<&Entry>, beats: &[Beat], now: Timestamp) -> Verdict {
-    let tasks = tasks(entry, beats, now);
+/// Whether whoever asks may go on.
+pub fn judge(asked: &Asked, entry: Option<&Entry>, beats: &[Beat], now: Timestamp) -> Verdict {
+    let Asked { id, version, .. } = asked;
     let live: Vec<&Beat> = beats.iter().filter(|beat| is_live(beat, now)).collect();
     if live.is_empty() {
         return Verdict::Waiting(format!("no task is alive that could serve {id}"));
     }
-    let Some(entry) = entry.filter(|entry| entry.version >= version) else {
+    let Some(entry) = entry.filter(|entry| asked.is_meant(entry)) else {
         return Verdict::Waiting(format!("no task has told what became of {id} version {version}{}", hindered(&live)));
     };
     let denied: Vec<String> = entry.conditions.iter().filter(|one| denies(one)).map(Condition::told).collect();
@@ -129,6 +162,7 @@ pub fn judge(id: &str, version: u64, entry: Option<&Entry>, beats: &[Beat], now:
         );
         return Verdict::Refused(std::iter::once(what).chain(denied).collect());
     }
+    let tasks = standing(Some(entry.clock.max(asked.least())), beats, now);
     let (serving, live_count) = count(&tasks);
     if serving == live_count {
         return Verdict::Served { tasks: live_count };
@@ -157,11 +191,11 @@ fn newest_boundary(beats: &[Beat], now: Timestamp) -> Option<&str> {
 }
 
 /// Why a live task does not serve it, if it does not.
-fn lags(entry: Option<&Entry>, beat: &Beat, boundary: Option<&str>) -> Option<String> {
+fn lags(least: Option<u64>, beat: &Beat, boundary: Option<&str>) -> Option<String> {
     let Some(serves) = beat.serves else {
         return Some(said("serves nothing that is known", &beat.why));
     };
-    let seen = entry.is_some_and(|entry| beat.mark.clock.is_some_and(|clock| clock >= entry.clock));
+    let seen = least.is_some_and(|least| beat.mark.clock.is_some_and(|clock| clock >= least));
     if let Some(pinned) = beat.pinned.filter(|_| !seen) {
         return Some(format!(
             "generation {} is pinned there since {}; postern-syncer release lets it go",

@@ -127,13 +127,22 @@ pub(super) fn names(path: &Path) -> Result<Vec<String>, SourceError> {
 /// When anything in the directory was last written, unless that was a moment ago: two writes within one tick of the file
 /// system's clock look the same.
 fn clock(path: &Path, names: &[String]) -> Option<u64> {
-    let written = |path: &Path| fs::metadata(path).ok()?.modified().ok();
-    let files = names.iter().map(|name| written(&path.join(name)));
-    let latest = std::iter::once(written(path)).chain(files).flatten().max()?;
+    let latest = written(path, names)?;
     #[allow(clippy::disallowed_methods, reason = "compared with the file system's clock, not used to decide")]
     let settled = SystemTime::now().duration_since(latest).is_ok_and(|age| age > TICK);
-    let micros = latest.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_micros();
-    u64::try_from(micros).ok().filter(|_| settled)
+    micros(latest).filter(|_| settled)
+}
+
+/// When anything in the directory was last written.
+pub(super) fn written(path: &Path, names: &[String]) -> Option<SystemTime> {
+    let written = |path: &Path| fs::metadata(path).ok()?.modified().ok();
+    let files = names.iter().map(|name| written(&path.join(name)));
+    std::iter::once(written(path)).chain(files).flatten().max()
+}
+
+/// An instant as a number that rises.
+pub(super) fn micros(instant: SystemTime) -> Option<u64> {
+    u64::try_from(instant.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_micros()).ok()
 }
 
 /// Longer than a tick of the file system's clock.

@@ -54,7 +54,11 @@ fn refused(clock: u64, boundary: &str) -> Entry {
 }
 
 fn judged(entry: &Entry, beats: &[Beat]) -> Verdict {
-    judge("/a#default", 7, Some(entry), beats, at(0))
+    judge(&wrote(7, None), Some(entry), beats, at(0))
+}
+
+fn wrote(version: u64, clock: Option<u64>) -> Asked {
+    Asked { id: "/a#default".to_owned(), version, wrote: true, clock }
 }
 
 fn waits(verdict: &Verdict, text: &str) {
@@ -74,7 +78,7 @@ fn it_is_served_when_every_live_task_serves_what_holds_it() {
 fn an_older_version_is_never_taken_for_the_one_that_was_written() {
     let beats = [beat("one", 9)];
     waits(&judged(&entry(6, 5), &beats), "no task has told what became of /a#default version 7");
-    waits(&judge("/a#default", 7, None, &beats, at(0)), "no task has told");
+    waits(&judge(&wrote(7, None), None, &beats, at(0)), "no task has told");
     let older = Entry { version: 6, ..refused(5, "b1") };
     waits(&judged(&older, &beats), "no task has told");
 }
@@ -142,7 +146,7 @@ fn a_wait_says_what_holds_everything_up() {
         failing: "boundary cannot be read".to_owned(),
         ..beat("one", 5)
     };
-    let verdict = judge("/a#default", 7, None, std::slice::from_ref(&one), at(0));
+    let verdict = judge(&wrote(7, None), None, std::slice::from_ref(&one), at(0));
     for text in ["generation 41 is pinned; postern-syncer release", "holds 12 routes", "one: boundary cannot be read"] {
         waits(&verdict, text);
     }
@@ -168,4 +172,19 @@ fn programmed_is_since_the_last_of_them() {
     // A line that is refused is served by nobody, whatever they have seen.
     let told = programmed(&refused(5, "b1"), &all);
     assert_eq!((told.status, &*told.message), (Status::False, "0/2 tasks: it is refused"));
+}
+
+#[test]
+fn a_registration_that_was_made_anew_is_not_taken_for_the_one_before() {
+    // Version 7 was taken back; version 1 is written when the registrations as a whole are at 8.
+    let before = entry(7, 5);
+    let beats = [beat("one", 9)];
+    waits(&judge(&wrote(1, Some(8)), Some(&before), &beats, at(0)), "no task has told");
+    let refused_before = refused(8, "b1");
+    waits(&judge(&wrote(1, Some(8)), Some(&refused_before), &beats, at(0)), "no task has told");
+    assert_eq!(judge(&wrote(1, Some(8)), Some(&entry(1, 9)), &beats, at(0)), Verdict::Served { tasks: 1 });
+    // Found there unchanged, its entry may be as old as it likes, once the tasks have seen what stands now.
+    let found = Asked { wrote: false, ..wrote(7, Some(9)) };
+    assert_eq!(judge(&found, Some(&before), &beats, at(0)), Verdict::Served { tasks: 1 });
+    waits(&judge(&Asked { clock: Some(10), ..found }, Some(&before), &beats, at(0)), "0/1 tasks, one serves 49");
 }
