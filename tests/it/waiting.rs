@@ -209,7 +209,7 @@ fn a_status_table_that_refuses_or_slows_us_down_hinders_no_route() {
             });
             assert_eq!(task.syncer.admin("/healthz").status, 200);
             let metrics = task.syncer.admin("/metrics").text();
-            assert!(metrics.contains("postern_syncer_status_up{what=\"heartbeat\"} 0"), "{metrics}");
+            assert!(metrics.contains("_status_up{what=\"heartbeat\"} 0"), "{metrics}");
             assert!(
                 metrics.contains(&format!("source_failures_total{{source=\"status\",reason=\"{reason}\"}}")),
                 "{metrics}"
