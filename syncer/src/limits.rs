@@ -93,6 +93,9 @@ pub const GONE_FOR: i64 = 3_600;
 /// Entries posted to the status table at once.
 pub const POSTS: usize = 8;
 
+/// Entries posted before it is looked again at what stands: a pipeline that waits for one is not behind ten thousand.
+pub const POSTS_IN_A_ROW: usize = 400;
+
 /// How often the status table is read whole, in case somebody else wrote there.
 pub const BOARD_EVERY: Duration = Duration::from_secs(600);
 

@@ -76,21 +76,24 @@ impl Posting {
             let follows = view.mark.clock.is_some() && view.registrations.failing.is_none();
             if follows && (stale || failures > 0 || done.as_ref() != Some(&stands)) {
                 let result = self.converge(&view, &mut known, stale).await;
+                let finished = *result.as_ref().unwrap_or(&false);
+                let result = result.map(drop);
                 note("entries", &result, &self.board, status);
                 failures = if result.is_ok() { 0 } else { failures + 1 };
-                done = result.is_ok().then_some(stands);
+                done = finished.then_some(stands);
             }
             tokio::time::sleep(self.wait(failures, limits::BACKOFF_MOST)).await;
         }
     }
 
-    /// Makes the table say what stands. What was done before a failure stays done.
+    /// Makes the table say what stands, a part at a time, so that what changes meanwhile is not behind all the rest; says
+    /// whether that was all. What was done before a failure stays done.
     async fn converge(
         &self,
         view: &Arc<View>,
         known: &mut Option<(Said, Instant)>,
         stale: bool,
-    ) -> Result<(), SourceError> {
+    ) -> Result<bool, SourceError> {
         let clock = view.mark.clock.unwrap_or_default();
         if stale {
             let standing = self.board.standing().await?;
@@ -99,17 +102,18 @@ impl Posting {
             let said = ours.map(|(id, standing)| (id, standing.says)).collect();
             *known = Some((said, Instant::now()));
         }
-        let Some((posted, _)) = known else { return Ok(()) };
+        let Some((posted, _)) = known else { return Ok(false) };
         let said = said(view).await;
-        let (post, remove) = says::to_do(&said, posted);
-        for ids in post.chunks(limits::POSTS) {
+        let since = |id: &str| view.content.as_ref().map_or(0, |content| says::since(content, id));
+        let (post, remove) = says::to_do(&said, posted, since);
+        for ids in post[..post.len().min(limits::POSTS_IN_A_ROW)].chunks(limits::POSTS) {
             self.post(view, ids, &said, posted).await?;
         }
-        for id in remove {
-            self.board.remove(&id, clock).await?;
-            posted.remove(&id);
+        for id in remove.iter().take(limits::POSTS_IN_A_ROW) {
+            self.board.remove(id, clock).await?;
+            posted.remove(id);
         }
-        Ok(())
+        Ok(post.len().max(remove.len()) <= limits::POSTS_IN_A_ROW)
     }
 
     /// Posts some at once.

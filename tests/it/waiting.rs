@@ -45,7 +45,9 @@ fn a_registration_is_served_when_all_three_tasks_serve_it() {
     let table = world.stores.registrations();
     let deleted = world.stores.syncer(&["route", "delete", "/new", "--owner", "team", "--registrations", &table]);
     assert_eq!(deleted.code, 0, "{deleted:?}");
-    eventually("its entry to go", || (!world.posted().contains(&"/new#default".to_owned())).then_some(()));
+    eventually_within(PATIENCE, "its entry to go", || {
+        (!world.posted().contains(&"/new#default".to_owned())).then_some(())
+    });
     assert_eq!(world.posted(), ["/orders#default"]);
 }
 
@@ -201,7 +203,7 @@ fn a_status_table_that_refuses_or_slows_us_down_hinders_no_route() {
         let root = format!("/while-{reason}");
         assert_eq!(world.stores.apply(&registration(&root, world.port(), "")).code, 0);
         for task in &world.tasks {
-            eventually("the route", || (task.router.get(&root).status == 200).then_some(()));
+            eventually_within(PATIENCE, "the route", || (task.router.get(&root).status == 200).then_some(()));
             eventually_within(PATIENCE, "the failure to be told", || {
                 let told = task.syncer.admin("/conditions").json()["status"].clone();
                 (told["heartbeat"]["failing"]["reason"] == reason && told["entries"]["failing"]["reason"] == reason)
@@ -248,7 +250,7 @@ fn directories_do_in_place_of_tables_and_one_syncer_in_place_of_a_status_table()
         ["one", "two"].iter().map(|name| Task::start(name, &boundary, &registrations, &status, &[])).collect();
     let file = path("new.yaml");
     std::fs::write(&file, registration("/new", origin.port(), "")).unwrap();
-    eventually("two heartbeats", || {
+    eventually_within(PATIENCE, "two heartbeats", || {
         let beats = std::fs::read_dir(place.path().join("status/tasks")).ok()?.count();
         (beats == 2).then_some(())
     });
@@ -334,7 +336,7 @@ impl World {
         };
         let tasks: Vec<Task> = ["one", "two", "three"].iter().map(start).collect();
         let world = Self { stores, tasks, origin };
-        eventually("all tasks to serve what was seeded", || {
+        eventually_within(PATIENCE, "all tasks to serve what was seeded", || {
             world.get("/orders", &[]).contains("3/3 tasks").then_some(())
         });
         world
@@ -409,7 +411,7 @@ struct Waiting {
 impl Waiting {
     /// Waits until it said that on standard error.
     fn until_said(&self, text: &str) {
-        eventually(&format!("the pipeline to say {text:?}"), || {
+        eventually_within(PATIENCE, &format!("the pipeline to say {text:?}"), || {
             std::fs::read_to_string(self.said.path()).unwrap().contains(text).then_some(())
         });
     }

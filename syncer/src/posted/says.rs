@@ -3,6 +3,7 @@
 //! Two tasks that see the same say the same, although each saw it at a time of its own: times are no part of what is
 //! compared. Pure.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use postern_config::condition::{Condition, ConditionType};
@@ -29,28 +30,12 @@ pub fn all(content: &Content, mark: &Mark) -> Said {
 
 /// The entry of one registration.
 pub fn entry(content: &Content, id: &str, mark: &Mark, by: &str, now: Timestamp) -> Option<Entry> {
-    let found = match content.routes.binary_search_by(|route| route.id.as_str().cmp(id)) {
-        Ok(at) => {
-            let route = &content.routes[at];
-            (
-                State::Route,
-                version_of_route(&route.conditions, route.origin.version),
-                Some(route.owner.to_string()),
-                &route.conditions,
-            )
-        }
-        Err(_) => {
-            let at = content.refused.binary_search_by(|one| one.id.as_str().cmp(id)).ok()?;
-            let refused = &content.refused[at];
-            (State::Refused, version(&refused.conditions), refused.owner.clone(), &refused.conditions)
-        }
-    };
-    let (state, version, owner, conditions) = found;
+    let (state, version, owner, conditions) = found(content, id)?;
     let boundary = mark.boundary.as_deref();
     Some(Entry {
         id: id.to_owned(),
         version,
-        owner,
+        owner: owner.map(str::to_owned),
         state,
         conditions: conditions.iter().take(limits::CONDITIONS).cloned().collect(),
         clock: mark.clock.unwrap_or_default(),
@@ -61,14 +46,34 @@ pub fn entry(content: &Content, id: &str, mark: &Mark, by: &str, now: Timestamp)
     })
 }
 
-/// What changed between what is said and what was posted: entries to post, and ids whose entry goes.
-pub fn to_do(said: &Said, posted: &Said) -> (Vec<String>, Vec<String>) {
+/// What changed between what is said and what was posted: entries to post, and ids whose entry goes. What somebody may be
+/// waiting for comes first: what was posted in other words before, then what is said since the least time.
+pub fn to_do(said: &Said, posted: &Said, since: impl Fn(&str) -> i64) -> (Vec<String>, Vec<String>) {
     let mut post: Vec<String> =
         said.iter().filter(|(id, says)| posted.get(*id) != Some(says)).map(|(id, _)| id.clone()).collect();
     let mut remove: Vec<String> = posted.keys().filter(|id| !said.contains_key(*id)).cloned().collect();
-    post.sort();
+    post.sort_by_cached_key(|id| (!posted.contains_key(id), Reverse(since(id)), id.clone()));
     remove.sort();
     (post, remove)
+}
+
+/// Since when the latest of what is said of a registration is said, in seconds after 1970.
+pub fn since(content: &Content, id: &str) -> i64 {
+    let found = found(content, id).map(|(_, _, _, conditions)| conditions);
+    found.into_iter().flatten().map(|one| one.since.unix()).max().unwrap_or_default()
+}
+
+type Found<'a> = (State, u64, Option<&'a str>, &'a [Condition]);
+
+fn found<'a>(content: &'a Content, id: &str) -> Option<Found<'a>> {
+    if let Ok(at) = content.routes.binary_search_by(|route| route.id.as_str().cmp(id)) {
+        let route = &content.routes[at];
+        let version = version_of_route(&route.conditions, route.origin.version);
+        return Some((State::Route, version, Some(route.owner.as_str()), &route.conditions));
+    }
+    let at = content.refused.binary_search_by(|one| one.id.as_str().cmp(id)).ok()?;
+    let refused = &content.refused[at];
+    Some((State::Refused, version(&refused.conditions), refused.owner.as_deref(), &refused.conditions))
 }
 
 fn version(conditions: &[Condition]) -> u64 {
@@ -142,7 +147,12 @@ mod tests {
         };
         let now = said(&[("/a", "1"), ("/b", "2"), ("/c", "3")]);
         let posted = said(&[("/a", "1"), ("/b", "1"), ("/d", "4")]);
-        assert_eq!(to_do(&now, &posted), (vec!["/b".to_owned(), "/c".to_owned()], vec!["/d".to_owned()]));
-        assert_eq!(to_do(&now, &now), (Vec::new(), Vec::new()));
+        let none = |_: &str| 0;
+        assert_eq!(to_do(&now, &posted, none), (vec!["/b".to_owned(), "/c".to_owned()], vec!["/d".to_owned()]));
+        assert_eq!(to_do(&now, &now, none), (Vec::new(), Vec::new()));
+        // Behind what is posted in other words, what is new comes before what has long been so.
+        let all = said(&[("/a", "1"), ("/b", "2"), ("/c", "3"), ("/e", "5")]);
+        let (post, _) = to_do(&all, &posted, |id| i64::from(id == "/e"));
+        assert_eq!(post, ["/b", "/e", "/c"]);
     }
 }
