@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Puts a boundary into S3 and registrations into DynamoDB, as operations and the teams' pipelines would.
 
-Makes what is missing (a versioned bucket, the table) and leaves alone what is already as it should be, so it may be
+Makes what is missing (a versioned bucket, the two tables) and leaves alone what is already as it should be, so it may be
 run again at any time: after an edit only what was edited is written. It never deletes a registration.
 
 docker-compose runs it as its own service against LocalStack; the tests run the same file against an emulator:
@@ -44,7 +44,9 @@ def main():
         s3, dynamodb = connect(options)
         ensure_bucket(s3, options.bucket)
         put_boundary(s3, options.bucket, options.key, boundary)
-        ensure_table(dynamodb, options.table)
+        ensure_table(dynamodb, options.table, "root", "name")
+        ensure_table(dynamodb, options.status_table, "id", "task")
+        ensure_expiry(dynamodb, options.status_table)
         refused = put_registrations(dynamodb, options.table, registrations)
     except Problem as problem:
         sys.exit(f"seed: {problem}")
@@ -59,6 +61,7 @@ def parse_arguments():
     parser.add_argument("--bucket", default="postern-config", help="default: %(default)s")
     parser.add_argument("--key", default="boundary.yaml", help="the boundary's key (default: %(default)s)")
     parser.add_argument("--table", default="postern-registrations", help="default: %(default)s")
+    parser.add_argument("--status-table", default="postern-status", help="default: %(default)s")
     parser.add_argument("--boundary", type=pathlib.Path, default=HERE / "boundary.yaml", metavar="FILE",
                         help="default: the one beside this script")
     parser.add_argument("--registrations", type=pathlib.Path, default=HERE / "registrations", metavar="DIR",
@@ -236,8 +239,8 @@ def put_boundary(s3, bucket, key, body):
     say(f"boundary s3://{bucket}/{key}: written as version {version}")
 
 
-def ensure_table(dynamodb, table):
-    keys = [{"AttributeName": "root", "KeyType": "HASH"}, {"AttributeName": "name", "KeyType": "RANGE"}]
+def ensure_table(dynamodb, table, partition, sort):
+    keys = [{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]
     try:
         dynamodb.create_table(
             TableName=table, KeySchema=keys, BillingMode="PAY_PER_REQUEST",
@@ -250,8 +253,16 @@ def ensure_table(dynamodb, table):
     dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     standing = dynamodb.describe_table(TableName=table)["Table"]["KeySchema"]
     if standing != keys:
-        raise Problem(f"table {table} has the keys {standing}; it needs partition key `root` and sort key `name`. "
-                      "Choose another name with --table, or delete that table")
+        raise Problem(f"table {table} has the keys {standing}; it needs partition key `{partition}` and sort key "
+                      f"`{sort}`. Choose another name, or delete that table")
+
+
+def ensure_expiry(dynamodb, table):
+    """Heartbeats of tasks that are gone are removed by DynamoDB itself; nobody relies on when."""
+    standing = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"].get("TimeToLiveStatus")
+    if standing not in ("ENABLED", "ENABLING"):
+        dynamodb.update_time_to_live(
+            TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"})
 
 
 def put_registrations(dynamodb, table, registrations):

@@ -23,6 +23,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 STATE = "/var/lib/postern"
+WRITES = {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"}
 
 
 def main():
@@ -155,6 +156,10 @@ def policy_problems():
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             if any("*" in action for action in actions) or statement["Resource"] == "*":
                 yield f"{path.name}: {statement['Sid']}: no wildcards: name the actions and the resource"
+            writes = [action for action in actions if action.startswith("dynamodb:") and action.split(":")[1] in WRITES]
+            status = statement["Resource"].endswith("table/postern-status")
+            if writes and status != (path.name == "syncer-task-role.json"):
+                yield f"{path.name}: {statement['Sid']}: only the syncer writes the status table, and it writes no other"
             condition = statement.get("Condition", {})
             for operator, keys in condition.items():
                 if operator.startswith("ForAllValues") and "dynamodb:LeadingKeys" in keys and \

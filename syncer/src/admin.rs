@@ -216,11 +216,12 @@ fn conditions(view: &View, wanted: Option<&str>) -> String {
         Some(wanted) => id == wanted || id.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('#')),
     };
     let mut lines = Vec::new();
+    let programmed = view.programmed();
     let started = view.written_at.unwrap_or_else(|| Timestamp::from_unix(0));
     if let Some(content) = &view.content {
         for route in content.routes.iter().filter(|route| wants(&route.id)) {
             let mut all: Vec<Condition> = route.conditions.clone();
-            all.push(view.programmed.condition(route.origin.version, started));
+            all.push(programmed.condition(route.origin.version, started));
             lines.push(entry(&route.id, Some(route.owner.as_str()), "route", route.origin.version, &all));
         }
         for refused in content.refused.iter().filter(|refused| wants(&refused.id)) {
@@ -230,7 +231,13 @@ fn conditions(view: &View, wanted: Option<&str>) -> String {
     }
     let mut out = String::from("{\n");
     let digest = view.digest.map(|digest| digest.to_string());
-    let _ = writeln!(out, "\"generation\": {}, \"digest\": {},", view.generation, json!(digest));
+    let _ = writeln!(
+        out,
+        "\"generation\": {}, \"digest\": {}, \"clock\": {},",
+        view.generation,
+        json!(digest),
+        json!(view.mark.clock)
+    );
     let _ = writeln!(
         out,
         "\"sources\": {},",
@@ -240,6 +247,8 @@ fn conditions(view: &View, wanted: Option<&str>) -> String {
     let _ = writeln!(out, "\"issuers\": [{}],", issuers.join(", "));
     let secrets: Vec<String> = view.secrets.iter().map(|(place, one)| secret(place, one)).collect();
     let _ = writeln!(out, "\"secrets\": [{}],", secrets.join(", "));
+    let board: serde_json::Map<_, _> = view.board.iter().map(|(what, one)| ((*what).to_owned(), source(one))).collect();
+    let _ = writeln!(out, "\"status\": {},", json!(board));
     let held = view
         .hold
         .as_ref()

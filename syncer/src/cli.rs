@@ -110,6 +110,12 @@ pub(crate) struct RunArgs {
     /// Admin address of a router that is asked what it serves; may be repeated [default: 127.0.0.1:9901]
     #[arg(long = "router", value_name = "ADDRESS")]
     pub(crate) routers: Vec<String>,
+    /// Where this task posts what became of registrations and what its routers serve: dynamodb://TABLE, or a directory
+    #[arg(long, value_name = "URI")]
+    pub(crate) status: Option<String>,
+    /// The name of this task there [default: as ECS calls it, else the machine's name and a number]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) task: Option<String>,
     /// How --once prints what it did
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     pub(crate) output: Format,
@@ -143,28 +149,45 @@ pub(crate) struct StoreArgs {
     pub(crate) settings: SettingsArgs,
 }
 
+/// Who tells what became of a registration.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ToldArgs {
+    /// What became of it, as all tasks post it: dynamodb://TABLE, or a directory
+    #[arg(long, value_name = "URI")]
+    pub(crate) status: Option<String>,
+    /// What became of it, as the syncer at this admin address alone tells
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:9902")]
+    pub(crate) conditions_from: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum RouteCommand {
     /// Register what a file holds; - reads standard input.
     #[command(
-        after_help = "Example:\n  postern-syncer route apply orders.yaml --registrations dynamodb://postern-registrations"
+        after_help = "Examples:\n  postern-syncer route apply orders.yaml --registrations dynamodb://postern-registrations\n  \
+postern-syncer route apply orders.yaml --wait=2m --registrations dynamodb://postern-registrations --status dynamodb://postern-status"
     )]
     Apply {
         /// YAML or JSON with one or more registrations
         file: PathBuf,
+        /// End when all tasks serve it, or it is refused, or that time is over [default: 60s]
+        #[arg(long, value_name = "PERIOD", num_args = 0..=1, require_equals = true, default_missing_value = "60s")]
+        wait: Option<String>,
+        #[command(flatten)]
+        told: ToldArgs,
         #[command(flatten)]
         store: StoreArgs,
     },
     /// Show what is registered.
     #[command(
-        after_help = "Example:\n  postern-syncer route get /orders#default --registrations dynamodb://postern-registrations --conditions-from 127.0.0.1:9902"
+        after_help = "Examples:\n  postern-syncer route get /orders#default --registrations dynamodb://postern-registrations --status dynamodb://postern-status\n  \
+postern-syncer route get /orders#default --registrations dynamodb://postern-registrations --conditions-from 127.0.0.1:9902"
     )]
     Get {
         /// ROOT or ROOT#NAME
         id: String,
-        /// Also show what became of it, as the syncer at this admin address tells
-        #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:9902")]
-        conditions_from: Option<String>,
+        #[command(flatten)]
+        told: ToldArgs,
         #[command(flatten)]
         store: StoreArgs,
     },
@@ -289,6 +312,8 @@ impl RunArgs {
         let mut flags = self.source.flags();
         set(&mut flags, "interval", self.interval.clone());
         set(&mut flags, "admin", self.admin.clone());
+        set(&mut flags, "status", self.status.clone());
+        set(&mut flags, "task", self.task.clone());
         if !self.routers.is_empty() {
             flags.insert("routers".to_owned(), Value::from(self.routers.clone()));
         }

@@ -17,14 +17,16 @@ use crate::issuers::watch::{Early, Looked};
 use crate::output::{Failure, Format, exit, print};
 use crate::pass::{self, Situation};
 use crate::plan;
+use crate::posting::Posting;
 use crate::publish::{self, Published, Publisher};
 use crate::reconcile::{self, Outcome, Reconciler, Requests, Shared, Stores, now};
 use crate::settings::{self, Settings};
+use crate::source::board::Board;
 use crate::source::boundary::BoundarySource;
 use crate::source::registrations::RegistrationsSource;
 use crate::source::{Clients, Location, Observed};
 use crate::status::Status;
-use crate::{ask, key, limits, logging, order, route, secrets, token};
+use crate::{ask, key, limits, logging, order, route, secrets, task, token};
 
 /// Runs the command line of the process.
 pub fn main() -> ExitCode {
@@ -101,9 +103,15 @@ async fn run(settings: &Settings) -> Result<(), Failure> {
         "listening"
     );
     let serving = tokio::spawn(admin::serve(listener, Arc::new(shown)));
+    let posting = open_posting(settings).await?;
+    let posts = posting.as_ref().map(|posting| tokio::spawn(Arc::clone(posting).run(Arc::clone(&status))));
     let shared = Shared { status, requests, early };
     reconcile::run(stores, reconciler, settings, shared, stop_signal()).await;
     serving.abort();
+    if let (Some(posting), Some(posts)) = (posting, posts) {
+        posts.abort();
+        posting.end().await;
+    }
     tracing::info!("ended as asked");
     Ok(())
 }
@@ -269,6 +277,18 @@ async fn open(settings: &Settings) -> Result<(Stores, Publisher), Failure> {
     let key = settings.file_key.as_ref().and_then(settings::Key::file_key);
     let publisher = Publisher::open(out, key).map_err(|error| Failure::found(error.to_string()))?;
     Ok((stores, publisher))
+}
+
+/// What posts to the status table, when there is one.
+async fn open_posting(settings: &Settings) -> Result<Option<Arc<Posting>>, Failure> {
+    let Some(text) = &settings.status else { return Ok(None) };
+    let place = location(text, "status")?;
+    let clients = Clients::load(!matches!(place, Location::Path(_)), settings.operation_timeout.duration());
+    let board = Board::open(&place, &clients.await.map_err(Failure::usage)?).map_err(Failure::usage)?;
+    let task = task::name(settings.task.as_deref()).await?;
+    tracing::info!(status = text, task, "status is posted");
+    let interval = settings.interval.duration();
+    Ok(Some(Arc::new(Posting { board: Arc::new(board), task, interval })))
 }
 
 async fn open_stores(settings: &Settings) -> Result<Stores, Failure> {

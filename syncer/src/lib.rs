@@ -10,8 +10,8 @@
 //! `reconcile` drives it over and over, `plan` shows what it would do, `admin` shows what it did. It is
 //! level-triggered: every pass starts from what both stores say and what stands, never from events.
 //!
-//! Layers, each may use those before it: `limits`, `item`, `redact` ← `translate` ← `guard` ← `pass` ← `source`,
-//! `issuers`, `secrets`, `publish` ← `reconcile` ← `status`, `admin` ← the commands.
+//! Layers, each may use those before it: `limits`, `item`, `redact` ← `translate` ← `guard` ← `pass`, `posted` ← `source`,
+//! `issuers`, `secrets`, `publish` ← `reconcile` ← `status`, `posting`, `admin` ← the commands.
 
 pub mod admin;
 mod ask;
@@ -28,6 +28,8 @@ mod order;
 mod output;
 pub mod pass;
 pub mod plan;
+pub mod posted;
+mod posting;
 pub mod programmed;
 pub mod publish;
 pub mod reconcile;
@@ -37,7 +39,9 @@ pub mod secrets;
 pub mod settings;
 pub mod source;
 pub mod status;
+mod task;
 mod token;
 pub mod translate;
+mod wait;
 
 pub use commands::main;

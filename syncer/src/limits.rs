@@ -80,5 +80,37 @@ pub const SECRET_PATIENCE: i64 = 15;
 /// about to read that generation.
 pub const SUPERSEDED_FOR: i64 = 60;
 
+/// Least time between two heartbeats on the status table that say the same: each is a write.
+pub const BEAT_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a heartbeat counts at least, and three intervals where those are longer. It is dated by the clock of whoever
+/// writes it, so clocks may be apart by half of this: beyond that a task that lives could count as gone.
+pub const BEAT_LEAST: Duration = Duration::from_secs(30);
+
+/// How long a task is still told of after its heartbeat was over, in seconds. DynamoDB takes days to remove what has expired.
+pub const GONE_FOR: i64 = 3_600;
+
+/// Entries posted to the status table at once.
+pub const POSTS: usize = 8;
+
+/// Entries posted before it is looked again at what stands: a pipeline that waits for one is not behind ten thousand.
+pub const POSTS_IN_A_ROW: usize = 400;
+
+/// How often the status table is read whole, in case somebody else wrote there.
+pub const BOARD_EVERY: Duration = Duration::from_secs(600);
+
+/// After how long an entry of a later version than a healthy task knows is one of an earlier life, in seconds: the
+/// registrations were made anew, and count from the start.
+pub const OUTLIVED: i64 = 600;
+
+/// Largest thing posted, in bytes: the conditions of one registration.
+pub const POSTED_BYTES: u64 = 1024 * 1024;
+
+/// Longest name of a task.
+pub const TASK_CHARS: usize = 128;
+
+/// How often a pipeline that waits asks the status table.
+pub const ASK_EVERY: Duration = Duration::from_millis(500);
+
 /// Most that wait for early fetches, over all issuers: each holds one of the connections of the admin address.
 pub const WAITING: usize = ADMIN_CONNECTIONS / 2;

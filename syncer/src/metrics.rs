@@ -106,7 +106,13 @@ fn gauges(out: &mut String, view: &View) {
     gauge("written_timestamp_seconds", "When the generation that stands was written.", &one(seconds(view.written_at)));
     issuers(&mut gauge, view);
     secrets(&mut gauge, view);
-    let programmed = u8::from(view.programmed.status == ConditionStatus::True);
+    let posted: Vec<_> = view
+        .board
+        .iter()
+        .map(|(what, one)| (vec![("what", *what)], u8::from(one.failing.is_none()).to_string()))
+        .collect();
+    gauge("status_up", "Whether the last posting to the status table succeeded.", &posted);
+    let programmed = u8::from(view.programmed().status == ConditionStatus::True);
     gauge("programmed", "Whether every router that was asked serves the generation.", &one(programmed.to_string()));
 }
 

@@ -18,6 +18,8 @@ pub struct Programmed {
     pub status: Status,
     /// Why.
     pub reason: Reason,
+    /// Of which generation they were asked.
+    pub of: Option<Digest>,
     /// Which of them do not.
     pub message: String,
     /// Since when this is so.
@@ -26,7 +28,7 @@ pub struct Programmed {
 
 impl Default for Programmed {
     fn default() -> Self {
-        Self { status: Status::Unknown, reason: Reason::Pending, message: String::new(), since: None }
+        Self { status: Status::Unknown, reason: Reason::Pending, of: None, message: String::new(), since: None }
     }
 }
 
@@ -78,7 +80,7 @@ pub async fn ask_routers(routers: &[String], generation: u64, digest: Digest, ti
         (_, true) => "no router is asked".to_owned(),
         _ => format!("waiting for generation {generation}: {}", behind.join("; ")),
     };
-    Programmed { status, reason, message, since: None }
+    Programmed { status, reason, of: Some(digest), message, since: None }
 }
 
 async fn ask_one(router: &str, time: Duration) -> Result<Snapshot, String> {

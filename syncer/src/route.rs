@@ -5,56 +5,82 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
 
 use postern_config::document::Registration;
+use postern_config::value::Period;
 use postern_config::{limits as documents, parse, schema};
 use serde_json::{Map, Value, json};
 
-use crate::cli::{RouteCommand, StoreArgs};
+use crate::cli::{RouteCommand, StoreArgs, ToldArgs};
 use crate::commands::{location, required, settle};
 use crate::item::Item;
+use crate::limits;
 use crate::output::{Failure, Format, complain, print};
+use crate::posted::together::{Asked, Standing, Verdict};
 use crate::redact;
+use crate::settings::Settings;
 use crate::source::store::{Entry, Store, WriteError};
 use crate::source::{Clients, Location};
-use crate::{ask, limits};
+use crate::wait::{self, Shown, Teller};
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: RouteCommand) -> Result<(), Failure> {
     match command {
-        RouteCommand::Apply { file, store: args } => match open(&args).await? {
-            Some(store) => apply(&store, &file, args.output).await,
+        RouteCommand::Apply { file, wait, told, store: args } => match open(&args).await? {
+            Some((store, settings)) => {
+                // Before anything is written: a pipeline that cannot wait should not find out afterwards.
+                let waiting = match wait {
+                    None => None,
+                    Some(text) => Some((teller(&told, &settings).await?, wait::patience(&text)?)),
+                };
+                apply(&store, &file, waiting, args.output).await
+            }
             None => Ok(()),
         },
-        RouteCommand::Get { id, conditions_from, store: args } => match open(&args).await? {
-            Some(store) => get(&store, &Entry::parse(&id), conditions_from.as_deref(), args.output).await,
+        RouteCommand::Get { id, told, store: args } => match open(&args).await? {
+            Some((store, settings)) => {
+                let teller = Teller::open(&told, &settings).await?;
+                get(&store, &Entry::parse(&id), teller.as_ref(), args.output).await
+            }
             None => Ok(()),
         },
         RouteCommand::List { owner, store: args } => match open(&args).await? {
-            Some(store) => list(&store, owner.as_deref(), args.output).await,
+            Some((store, _)) => list(&store, owner.as_deref(), args.output).await,
             None => Ok(()),
         },
         RouteCommand::Delete { id, owner, store: args } => match open(&args).await? {
-            Some(store) => delete(&store, &Entry::parse(&id), &owner, args.output).await,
+            Some((store, _)) => delete(&store, &Entry::parse(&id), &owner, args.output).await,
             None => Ok(()),
         },
     }
 }
 
-async fn open(args: &StoreArgs) -> Result<Option<Store>, Failure> {
+/// Who tells a pipeline that waits what became of what it wrote.
+async fn teller(told: &ToldArgs, settings: &Settings) -> Result<Teller, Failure> {
+    Teller::open(told, settings).await?.ok_or_else(|| {
+        Failure::usage("--wait has nobody to ask; give --status dynamodb://TABLE, or --conditions-from ADDRESS")
+    })
+}
+
+async fn open(args: &StoreArgs) -> Result<Option<(Store, Settings)>, Failure> {
     let Some(settings) = settle(&args.settings, args.flags())? else { return Ok(None) };
     let text = required(settings.registrations.as_deref(), "registrations", "--registrations URI")?;
     let place = location(text, "registrations")?;
     let clients = Clients::load(!matches!(place, Location::Path(_)), settings.operation_timeout.duration())
         .await
         .map_err(Failure::usage)?;
-    Store::open(&place, &clients).map(Some).map_err(Failure::usage)
+    let store = Store::open(&place, &clients).map_err(Failure::usage)?;
+    Ok(Some((store, settings)))
 }
 
-async fn apply(store: &Store, file: &Path, format: Format) -> Result<(), Failure> {
+async fn apply(store: &Store, file: &Path, waiting: Option<(Teller, Period)>, format: Format) -> Result<(), Failure> {
     let registrations = read_registrations(file)?;
     let mut results = Vec::new();
+    let mut written: Vec<Asked> = Vec::new();
+    let clock = match &waiting {
+        Some(_) => store.clock().await.map_err(|error| Failure::found(format!("nothing was written: {error}")))?,
+        None => None,
+    };
     let mut failed = 0;
     for (registration, mut fields) in registrations {
         let entry = Entry { root: registration.root.to_string(), name: registration.name.to_string() };
@@ -73,15 +99,44 @@ async fn apply(store: &Store, file: &Path, format: Format) -> Result<(), Failure
             Format::Text => complain(&text),
             Format::Json => {}
         }
+        written.extend(result.iter().map(|(word, version)| Asked {
+            id: entry.id(),
+            version: *version,
+            wrote: *word == "applied",
+            clock,
+        }));
         results.push(match result {
             Ok((_, version)) => json!({"id": entry.id(), "result": word, "version": version}),
             Err(message) => json!({"id": entry.id(), "result": word, "message": message}),
         });
     }
+    let waited = match waiting {
+        Some((teller, patience)) if failed == 0 => wait_for(&teller, &written, patience, &mut results, format).await,
+        _ => Ok(()),
+    };
     if format == Format::Json {
         print(&serde_json::to_string_pretty(&results).unwrap_or_default());
     }
-    if failed > 0 { Err(Failure::found(format!("{failed} of {} were not applied", results.len()))) } else { Ok(()) }
+    if failed > 0 { Err(Failure::found(format!("{failed} of {} were not applied", results.len()))) } else { waited }
+}
+
+/// Waits until all of it is served everywhere, and adds what became of it to the results.
+async fn wait_for(
+    teller: &Teller,
+    written: &[Asked],
+    patience: Period,
+    results: &mut [Value],
+    format: Format,
+) -> Result<(), Failure> {
+    let ended = wait::until_served(teller, written, patience).await;
+    for (result, Asked { id, version, .. }) in results.iter_mut().zip(written) {
+        let verdict = ended.verdicts.get(id);
+        result["outcome"] = wait::verdict_json(verdict);
+        if let (Format::Text, Some(Verdict::Served { tasks })) = (format, verdict) {
+            print(&format!("served {id} version {version}: {tasks} tasks"));
+        }
+    }
+    ended.failure.map_or(Ok(()), |why| Err(Failure::found(why)))
 }
 
 async fn apply_one(
@@ -130,10 +185,10 @@ fn who_holds(item: &Item, owner: &str) -> String {
 }
 
 /// A registration, and its fields as they were written.
-type Written = (Registration, Map<String, Value>);
+type Document = (Registration, Map<String, Value>);
 
 /// Every registration in the file, or every problem of them.
-fn read_registrations(file: &Path) -> Result<Vec<Written>, Failure> {
+fn read_registrations(file: &Path) -> Result<Vec<Document>, Failure> {
     let name = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
     let text = read_text(file).map_err(|error| Failure::usage(format!("{name} cannot be read: {error}")))?;
     let values = parse::values(&text).map_err(|problem| Failure::found(format!("{name}: {problem}")))?;
@@ -152,7 +207,7 @@ fn read_registrations(file: &Path) -> Result<Vec<Written>, Failure> {
     }
     let several = values.len() > 1;
     let mut problems: Vec<String> = Vec::new();
-    let mut found: Vec<Written> = Vec::new();
+    let mut found: Vec<Document> = Vec::new();
     for (index, (document, inside, value)) in values.into_iter().enumerate() {
         let place = if several { format!("{name}, registration {}", index + 1) } else { name.clone() };
         match (parse::document::<Registration>(&value, schema::registration()), value) {
@@ -185,18 +240,19 @@ fn read_text(file: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| error.to_string())
 }
 
-async fn get(store: &Store, entry: &Entry, admin: Option<&str>, format: Format) -> Result<(), Failure> {
+async fn get(store: &Store, entry: &Entry, teller: Option<&Teller>, format: Format) -> Result<(), Failure> {
     let item = store.read(entry).await.map_err(|error| Failure::found(error.to_string()))?;
     let Some(item) = item else { return Err(Failure::found(format!("{} is not registered", entry.id()))) };
-    let conditions = match admin {
-        Some(admin) => Some(conditions(admin, entry).await?),
+    let told = match teller {
+        Some(teller) => Some(teller.conditions(&entry.id()).await?),
         None => None,
     };
     match format {
         Format::Json => {
             let mut shown = json!({ "id": entry.id(), "registration": item.value() });
-            if let Some(known) = conditions {
-                shown["conditions"] = known;
+            if let Some(told) = told {
+                shown["conditions"] = json!(told.conditions);
+                shown["tasks"] = json!(told.tasks);
             }
             print(&serde_json::to_string_pretty(&shown).unwrap_or_default());
         }
@@ -205,29 +261,34 @@ async fn get(store: &Store, entry: &Entry, admin: Option<&str>, format: Format) 
             for problem in &item.problems {
                 print(&format!("problem: {problem}"));
             }
-            for condition in conditions.as_ref().and_then(Value::as_array).into_iter().flatten() {
-                let text = |field: &str| condition.get(field).and_then(Value::as_str).unwrap_or_default();
-                let line = format!("{}={} {}: {}", text("type"), text("status"), text("reason"), text("message"));
-                print(line.trim_end_matches([':', ' ']));
+            if let Some(told) = told {
+                print(&told_text(&told, item.version()));
             }
         }
     }
     Ok(())
 }
 
-/// What the syncer says of it.
-async fn conditions(admin: &str, entry: &Entry) -> Result<Value, Failure> {
-    let target = format!("/conditions?id={}", escaped(&entry.id()));
-    let answer = ask::get(admin, &target, Duration::from_secs(10)).await.map_err(Failure::found)?;
-    let value: Value = serde_json::from_slice(&answer.body)
-        .map_err(|_| Failure::found(format!("{admin} did not answer in a form known here")))?;
-    let entries = value.get("registrations").and_then(Value::as_array);
-    Ok(entries.and_then(|entries| entries.first()?.get("conditions").cloned()).unwrap_or_else(|| json!([])))
-}
-
-fn escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+/// What became of it, for people: a line for each condition, then one for each task that does not serve it.
+fn told_text(told: &Shown, version: u64) -> String {
+    let mut lines = Vec::new();
+    for one in &told.conditions {
+        let line = format!("{:?}={:?} {:?}: {}", one.kind, one.status, one.reason, one.message);
+        lines.push(format!("{} (since {})", line.trim_end_matches([':', ' ']), one.since));
+    }
+    let known = told.conditions.iter().map(|one| one.observed_generation).max();
+    match known {
+        None => lines.push("nothing has been told of it yet".to_owned()),
+        Some(known) if known < version => {
+            lines.push(format!("this is about version {known}; version {version} has not been taken yet"))
+        }
+        Some(_) => {}
+    }
+    for task in told.tasks.iter().filter(|task| task.state != Standing::Serving) {
+        let state = if task.state == Standing::Gone { "gone" } else { "lags" };
+        lines.push(format!("    {} {state}: {} (since {})", task.task, task.why, task.since));
+    }
+    lines.join("\n")
 }
 
 async fn list(store: &Store, owner: Option<&str>, format: Format) -> Result<(), Failure> {

@@ -21,6 +21,10 @@ pub struct Settings {
     pub boundary: Option<String>,
     /// `dynamodb://TABLE`, or a directory of files.
     pub registrations: Option<String>,
+    /// `dynamodb://TABLE`, or a directory: where tasks post what became of registrations.
+    pub status: Option<String>,
+    /// The name of this task on the status table.
+    pub task: Option<String>,
     /// The directory that the merged file goes into.
     pub out: Option<PathBuf>,
     /// How often both stores are looked at.
@@ -124,6 +128,8 @@ impl Default for Settings {
         Self {
             boundary: None,
             registrations: None,
+            status: None,
+            task: None,
             out: None,
             interval: seconds(5),
             admin: SocketAddr::from(([127, 0, 0, 1], 9902)),

@@ -10,6 +10,7 @@ use postern_config::value::{Name, Timestamp};
 
 use crate::guard::Hold;
 use crate::metrics::Metrics;
+use crate::posted::Mark;
 use crate::programmed::Programmed;
 use crate::source::SourceError;
 
@@ -83,6 +84,8 @@ pub struct View {
     pub hold: Option<Hold>,
     /// The generation whose routes stay, when one is pinned.
     pub pinned: Option<Pinned>,
+    /// What that was made from, in words that mean the same to every task.
+    pub mark: Mark,
     /// The boundary's store.
     pub boundary: SourceStatus,
     /// The registrations' store.
@@ -93,10 +96,19 @@ pub struct View {
     pub secrets: BTreeMap<String, SecretStatus>,
     /// Whether the routers serve it.
     pub programmed: Programmed,
+    /// Posting to the status table: heartbeats and entries.
+    pub board: BTreeMap<&'static str, SourceStatus>,
     /// When a pass last came to its end.
     pub last_pass: Option<Timestamp>,
     /// Why the last pass did not, when it did not.
     pub pass_error: Option<String>,
+}
+
+impl View {
+    /// Whether the routers serve what stands; what they said of an earlier generation says nothing of this one.
+    pub fn programmed(&self) -> Programmed {
+        if self.programmed.of == self.digest { self.programmed.clone() } else { Programmed::default() }
+    }
 }
 
 /// The present view and the counters, shared between the passes and whoever asks.

@@ -148,10 +148,16 @@ const LAYERS: &[Row] = &[
         "guard is pure",
     ),
     (
+        "syncer/src/posted/",
+        &["tokio", "std::fs", "SystemTime::now", "Instant::now", "crate::source", "crate::status"],
+        &[],
+        "what tasks say together is decided without clocks and stores",
+    ),
+    (
         "syncer/src/",
         &["file::replace"],
-        &["syncer/src/publish/", "syncer/src/source/store.rs"],
-        "only publish writes the merged file; a store of files writes registrations",
+        &["syncer/src/publish/", "syncer/src/source/store.rs", "syncer/src/source/board/folder.rs"],
+        "only publish writes the merged file; stores of files write registrations and status",
     ),
     (
         "router/src/stage/",

@@ -21,6 +21,7 @@ pub struct Stores {
     endpoint: String,
     bucket: String,
     table: String,
+    status: String,
 }
 
 impl Emulator {
@@ -114,12 +115,14 @@ impl Stores {
             endpoint: endpoint.to_owned(),
             bucket: format!("postern-config-{suffix}"),
             table: format!("postern-registrations-{suffix}"),
+            status: format!("postern-status-{suffix}"),
         }
     }
 
     /// The same bucket and table through another address.
     pub fn through(&self, endpoint: &str) -> Self {
-        Self { endpoint: endpoint.to_owned(), bucket: self.bucket.clone(), table: self.table.clone() }
+        let (bucket, table, status) = (self.bucket.clone(), self.table.clone(), self.status.clone());
+        Self { endpoint: endpoint.to_owned(), bucket, table, status }
     }
 
     /// The boundary's address.
@@ -130,6 +133,11 @@ impl Stores {
     /// The registrations' address.
     pub fn registrations(&self) -> String {
         format!("dynamodb://{}", self.table)
+    }
+
+    /// The status table's address.
+    pub fn status(&self) -> String {
+        format!("dynamodb://{}", self.status)
     }
 
     /// The table's name.
@@ -160,6 +168,8 @@ impl Stores {
                 &self.bucket,
                 "--table",
                 &self.table,
+                "--status-table",
+                &self.status,
                 "--boundary",
                 boundary.to_str().unwrap(),
                 "--registrations",
@@ -171,7 +181,9 @@ impl Stores {
 
     /// Runs it on the samples that stand beside it.
     pub fn seed_samples(&self) -> Output {
-        run_python(&["localstack/seed.py", "--bucket", &self.bucket, "--table", &self.table], &self.endpoint)
+        let (bucket, table, status) = (&*self.bucket, &*self.table, &*self.status);
+        let tables = ["localstack/seed.py", "--bucket", bucket, "--table", table, "--status-table", status];
+        run_python(&tables, &self.endpoint)
     }
 
     /// Runs Python with `s3`, `dynamodb`, `bucket` and `table` at hand; fails the test when it fails.
@@ -179,8 +191,8 @@ impl Stores {
         let head = format!(
             "import boto3, json\nfrom botocore.config import Config\n\
              s3 = boto3.client('s3', config=Config(s3={{'addressing_style': 'path'}}))\n\
-             dynamodb = boto3.client('dynamodb')\nbucket, table, key = {:?}, {:?}, 'boundary.yaml'\n",
-            self.bucket, self.table
+             dynamodb = boto3.client('dynamodb')\nbucket, table, status, key = {:?}, {:?}, {:?}, 'boundary.yaml'\n",
+            self.bucket, self.table, self.status
         );
         let output = run_python(&["-c", &format!("{head}{text}")], &self.endpoint);
         assert_eq!(output.code, 0, "{}", output.err);

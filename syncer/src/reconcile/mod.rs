@@ -24,6 +24,7 @@ use crate::issuers::http::Http;
 use crate::issuers::known::{Known, Seen};
 use crate::issuers::watch::Looked;
 use crate::pass::{self, Situation};
+use crate::posted::Mark;
 use crate::publish::{PublishError, Published, Publisher};
 use crate::secrets::known::Known as KnownSecrets;
 use crate::settings::Settings;
@@ -62,6 +63,7 @@ pub struct Reconciler {
     hold: Option<Hold>,
     beaten_at: Option<Timestamp>,
     pin: Option<Pin>,
+    mark: Mark,
 }
 
 /// What a pass led to.
@@ -98,6 +100,7 @@ impl Reconciler {
             hold: None,
             beaten_at: None,
             pin,
+            mark: Mark::default(),
         }
     }
 
@@ -241,6 +244,7 @@ impl Reconciler {
         self.due = due;
         self.changed = false;
         self.hold = hold;
+        self.mark = self.made_from();
         self.report(now, status);
         Ok(Outcome::Current(published))
     }
@@ -252,6 +256,19 @@ impl Reconciler {
             boundary: self.boundary.as_ref().map_or(before.boundary, |reading| reading.source.clone()),
             registrations: self.registrations.as_ref().map_or(before.registrations, |reading| reading.source.clone()),
             pinned: self.pin.as_ref().map(|pin| pin.told),
+        }
+    }
+
+    /// What a content is made from that a pass makes now. While routes stay, no registration is followed.
+    fn made_from(&self) -> Mark {
+        let standing = || {
+            let sources = &self.publisher.standing()?.header.sources;
+            sources.registrations.version.filter(|_| sources.pinned.is_none())
+        };
+        let clock = self.registrations.as_ref().map_or_else(standing, |reading| reading.clock);
+        Mark {
+            clock: clock.filter(|_| self.pin.is_none()),
+            boundary: self.boundary.as_ref().map(|reading| reading.digest.to_string()),
         }
     }
 
@@ -268,6 +285,7 @@ impl Reconciler {
     pub fn show(&self, status: &Status) {
         status.update(|view| {
             view.pinned = self.pin.as_ref().map(|pin| pin.told);
+            view.mark.clone_from(&self.mark);
             if let Some(standing) = self.publisher.standing() {
                 if view.digest != Some(standing.digest) {
                     view.content = Some(Arc::clone(&standing.content));

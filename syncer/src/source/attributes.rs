@@ -18,6 +18,11 @@ pub(super) fn item(attributes: &HashMap<String, AttributeValue>) -> Item {
     Item::with_problems(&key_text(attributes), &value, problems)
 }
 
+/// One item of a table that only this product writes; what JSON has no word for is left to whoever reads the fields.
+pub(super) fn value(attributes: &HashMap<String, AttributeValue>) -> Value {
+    object(attributes, "", 0, &mut Vec::new())
+}
+
 /// The key of an item or a scan, as text.
 pub(super) fn key_text(attributes: &HashMap<String, AttributeValue>) -> String {
     let text = |field: &str| match attributes.get(field) {

@@ -25,6 +25,8 @@ pub struct BoundaryReading {
     pub taken: Taken,
     /// Where it stood.
     pub source: Source,
+    /// The digest of its bytes.
+    pub digest: Digest,
 }
 
 impl BoundaryReading {
@@ -98,7 +100,7 @@ impl BoundarySource {
                 self.taken();
                 source.uri.clone_from(&self.uri);
                 source.read_at = Some(now);
-                Observed::Changed(BoundaryReading { boundary, taken, source })
+                Observed::Changed(BoundaryReading { boundary, taken, source, digest })
             }
             Err(message) => {
                 Observed::Failed(SourceError::new(FailureReason::Invalid, format!("{}: {message}", self.uri)))

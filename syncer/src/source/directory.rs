@@ -20,6 +20,7 @@ use crate::limits;
 pub(super) struct Directory {
     path: PathBuf,
     files: HashMap<String, Known>,
+    clock: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -41,12 +42,13 @@ const SETTLED: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl Directory {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), files: HashMap::new() }
+        Self { path: path.to_owned(), files: HashMap::new(), clock: None }
     }
 
     /// Every entry of every file, or `None` when nothing changed since the last time.
     pub(super) fn read(&mut self) -> Result<Option<Vec<Item>>, SourceError> {
         let names = names(&self.path)?;
+        let before = clock(&self.path, &names);
         let mut changed = names.len() != self.files.len();
         let mut files = HashMap::with_capacity(names.len());
         for name in &names {
@@ -63,6 +65,9 @@ impl Directory {
             files.insert(name.clone(), known);
         }
         self.files = files;
+        // What moved while it was read may have been read in two halves; the next look tells.
+        let clock = before.filter(|before| clock(&self.path, &names) == Some(*before));
+        changed |= std::mem::replace(&mut self.clock, clock) != clock;
         if !changed {
             return Ok(None);
         }
@@ -75,6 +80,12 @@ impl Directory {
             ));
         }
         Ok(Some(items))
+    }
+
+    /// What rises with every change: when the directory or a file in it was last written, in microseconds after 1970. It
+    /// means the same to everybody who reads the directory. None when that is not settled yet.
+    pub(super) fn clock(&self) -> Option<u64> {
+        self.clock
     }
 
     /// Forgets what was read, so that the next look is a whole one.
@@ -112,6 +123,30 @@ pub(super) fn names(path: &Path) -> Result<Vec<String>, SourceError> {
     names.sort();
     Ok(names)
 }
+
+/// When anything in the directory was last written, unless that was a moment ago: two writes within one tick of the file
+/// system's clock look the same.
+fn clock(path: &Path, names: &[String]) -> Option<u64> {
+    let latest = written(path, names)?;
+    #[allow(clippy::disallowed_methods, reason = "compared with the file system's clock, not used to decide")]
+    let settled = SystemTime::now().duration_since(latest).is_ok_and(|age| age > TICK);
+    micros(latest).filter(|_| settled)
+}
+
+/// When anything in the directory was last written.
+pub(super) fn written(path: &Path, names: &[String]) -> Option<SystemTime> {
+    let written = |path: &Path| fs::metadata(path).ok()?.modified().ok();
+    let files = names.iter().map(|name| written(&path.join(name)));
+    std::iter::once(written(path)).chain(files).flatten().max()
+}
+
+/// An instant as a number that rises.
+pub(super) fn micros(instant: SystemTime) -> Option<u64> {
+    u64::try_from(instant.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_micros()).ok()
+}
+
+/// Longer than a tick of the file system's clock.
+const TICK: std::time::Duration = std::time::Duration::from_millis(20);
 
 fn mark(path: &Path) -> Option<Mark> {
     use std::os::unix::fs::MetadataExt;

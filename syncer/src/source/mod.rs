@@ -5,6 +5,7 @@
 //! Must never know what becomes of what it reads.
 
 mod attributes;
+pub mod board;
 pub mod boundary;
 mod client;
 mod directory;

@@ -21,6 +21,9 @@ pub struct RegistrationsReading {
     pub items: Arc<Vec<Item>>,
     /// Where.
     pub source: Source,
+    /// What rises with every write and means the same to every task: the version of the table, or when something in the
+    /// directory was last written.
+    pub clock: Option<u64>,
 }
 
 /// Where registrations are, and what was read there last.
@@ -64,18 +67,22 @@ impl RegistrationsSource {
         let observed = match &mut self.place {
             Place::Directory(directory) => match directory.read() {
                 Ok(None) => Observed::Unchanged,
-                Ok(Some(items)) => Observed::Changed((items, None)),
+                Ok(Some(items)) => Observed::Changed((items, None, directory.clock())),
                 Err(error) => {
                     directory.forget();
                     Observed::Failed(error)
                 }
             },
-            Place::Table(table) => table.read(doubted).await,
+            Place::Table(table) => match table.read(doubted).await {
+                Observed::Unchanged => Observed::Unchanged,
+                Observed::Failed(error) => Observed::Failed(error),
+                Observed::Changed((items, version)) => Observed::Changed((items, version, version)),
+            },
         };
         match observed {
             Observed::Unchanged => Observed::Unchanged,
             Observed::Failed(error) => Observed::Failed(error),
-            Observed::Changed((items, version)) => {
+            Observed::Changed((items, version, clock)) => {
                 let source = Source {
                     uri: self.uri.clone(),
                     version,
@@ -83,7 +90,7 @@ impl RegistrationsSource {
                     read_at: Some(now),
                     ..Source::default()
                 };
-                Observed::Changed(RegistrationsReading { items: Arc::new(items), source })
+                Observed::Changed(RegistrationsReading { items: Arc::new(items), source, clock })
             }
         }
     }

@@ -76,6 +76,17 @@ impl Store {
         }
     }
 
+    /// What rises with every write, as `RegistrationsReading` has it: what is written after this is later.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn clock(&self) -> Result<Option<u64>, SourceError> {
+        match self {
+            Self::Table(table) => table.version().await,
+            Self::Directory(path) => Ok(directory::written(path, &directory::names(path)?).and_then(directory::micros)),
+        }
+    }
+
     /// Everything that is registered.
     ///
     /// # Errors

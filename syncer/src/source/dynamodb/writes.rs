@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{
 };
 use serde_json::{Map, Value};
 
-use super::{Key, REGISTRY_NAME, REGISTRY_ROOT, failed, scan};
+use super::{Key, REGISTRY_NAME, REGISTRY_ROOT, failed, scan, version};
 use crate::item::Item;
 use crate::source::store::{Entry, WriteError};
 use crate::source::{FailureReason, SourceError, attributes};
@@ -42,6 +42,10 @@ impl Writes {
         let sent = self.client.get_item().table_name(&self.table).set_key(Some(key(&entry.root, &entry.name)));
         let output = sent.consistent_read(true).send().await.map_err(|error| failed(&self.table, "GetItem", &error))?;
         Ok(output.item.map(|item| attributes::item(&item)))
+    }
+
+    pub(in crate::source) async fn version(&self) -> Result<Option<u64>, SourceError> {
+        version(&self.client, &self.table).await
     }
 
     pub(in crate::source) async fn list(&self) -> Result<Vec<Item>, SourceError> {
