@@ -27,9 +27,9 @@ use crate::drain::Phase;
 use crate::explain::{self, Asked};
 use crate::freshness;
 use crate::inquiry::{self, Inquiry, Question};
+use crate::manual;
 use crate::observe::{Format, Metrics, render};
 use crate::reject::Reason;
-use crate::reject::manual;
 use crate::services::Shared;
 use crate::settings::Settings;
 

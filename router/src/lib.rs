@@ -25,6 +25,7 @@ mod inbox;
 mod inquiry;
 mod listener;
 mod lockout;
+mod manual;
 mod observe;
 mod passwords;
 mod pinning;

@@ -5,7 +5,6 @@
 
 #[path = "reject/grpc.rs"]
 pub(crate) mod grpc;
-pub(crate) mod manual;
 
 use std::borrow::Cow;
 use std::fmt;

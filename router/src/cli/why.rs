@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{FOUND_PROBLEMS, Output, WRONG_USAGE, ask};
-use crate::reject::manual::{self, Entry};
+use crate::manual::{self, Entry};
 
 #[derive(Args)]
 pub(super) struct Why {

@@ -11,7 +11,7 @@ pub(crate) struct Entry {
     pub(crate) remedy: String,
 }
 
-const PAGE: &str = include_str!("../../../docs/reasons.md");
+const PAGE: &str = include_str!("../../docs/reasons.md");
 
 /// The entry of a reason, by its code.
 pub(crate) fn entry(code: &str) -> Option<Entry> {
