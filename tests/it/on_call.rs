@@ -216,6 +216,8 @@ fn whether_all_tasks_are_up_to_date_and_what_is_held_or_stale() {
     let told = run("postern-router", &["status", "--admin", &one]);
     says(&told.out, &["3 routes"]);
     // A file that somebody broke is said to lie there.
+    // The syncer would mend it at once.
+    place.syncer.signal("STOP");
     std::fs::write(place.desk.path("out/merged.json"), "{").unwrap();
     eventually("the router to refuse it", || {
         let done = run("postern-router", &["status", "--admin", &one]);

@@ -62,10 +62,10 @@ function risenBuckets(now, before) {
   });
 }
 
-/** What times of requests are called: of all together, of each route, by OpenTelemetry's name. */
-const DURATIONS = ["postern_request_duration_seconds", "postern_http_server_request_duration_seconds"];
+/** What times of requests are called, by OpenTelemetry's name. */
+const DURATION = "postern_http_server_request_duration_seconds";
 
-const rowsOf = (families, part) => DURATIONS.flatMap((name) => families.get(`${name}_${part}`) ?? []);
+const rowsOf = (families, part) => families.get(`${DURATION}_${part}`) ?? [];
 
 /** The series of one router. */
 export class Series {
@@ -113,7 +113,7 @@ export class Series {
 
   /** Requests under way. */
   get underWay() {
-    return this.value("postern_requests_in_flight") ?? this.value("postern_http_server_active_requests");
+    return this.value("postern_http_server_active_requests");
   }
 
   /** The value of a family without labels, or the sum of all of its series. */
@@ -154,7 +154,6 @@ export class Series {
       all.set(labels.le, (all.get(labels.le) ?? 0) + value);
     }
     for (const [labels, value] of rowsOf(families, "sum")) if (labels.route !== undefined) of(labels.route).seconds += value;
-    for (const [labels, value] of families.get("postern_route_duration_seconds_total") ?? []) of(labels.route).seconds += value;
     const buckets = bucketsOf([...all].map(([le, value]) => [{ le }, value]));
     const requests = buckets.at(-1)?.value ?? 0;
     const faults = families.get("postern_rejections_total") ?? [];

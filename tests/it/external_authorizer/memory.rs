@@ -132,7 +132,7 @@ fn begin(scene: &Scene, path: &str, token: &str) -> Client {
 
 fn in_flight(scene: &Scene, count: usize) {
     eventually("requests under way", || {
-        (scene.router.metric("postern_requests_in_flight") >= count as f64).then_some(())
+        (scene.router.metric("postern_http_server_active_requests") >= count as f64).then_some(())
     });
 }
 
