@@ -10,7 +10,7 @@ use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::secrets::{REFERENCE, Reference};
 
-use super::boundary::{bounded, unique};
+use super::lists::{bounded, unique};
 use super::{rights, tokens};
 
 pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use crate::cedar::Vocabulary;
 use crate::document::{Authenticator, BoundaryDocument, Destination, Mode, PathRule, Registration};
 use crate::limits;
-use crate::problem::{Problem, ProblemKind, Problems, did_you_mean};
+use crate::problem::{Problem, ProblemKind, Problems};
 use crate::secrets;
 use crate::value::{HostName, HostPattern, Name, RootPath};
 
 use super::hosts::HostIndex;
+use super::lists::{bounded, unique, unknown_name};
 use super::rules::{Governing, RuleIndex};
 use super::{destination, external, identity, layers, rights};
 
@@ -171,42 +172,6 @@ fn check_rule(
             Problem::new(at, ProblemKind::Contradiction, "is not met by overrides.policies.authentication")
                 .hint("nobody can change an override, so every registration below this prefix would be refused"),
         );
-    }
-}
-
-/// A name that is defined nowhere, with the nearest one that is.
-pub(super) fn unknown_name<'a>(
-    at: String,
-    what: &str,
-    name: &str,
-    known: impl Iterator<Item = &'a str> + Clone,
-) -> Problem {
-    let problem = Problem::new(at, ProblemKind::NotFound, format!("there is no {what} \"{name}\" in this boundary"));
-    let mut few = known.clone().take(8).peekable();
-    // A hundred thousand refusals have to be worded, too.
-    match did_you_mean(name, known.take(64)) {
-        Some(hint) => problem.hint(hint),
-        None if few.peek().is_none() => problem.hint(format!("there is no {what} at all")),
-        None => problem.hint(format!("known: {}", few.collect::<Vec<_>>().join(", "))),
-    }
-}
-
-pub(super) fn bounded(problems: &mut Vec<Problem>, at: &str, count: usize, most: usize) {
-    if count > most {
-        problems.push(Problem::new(at, ProblemKind::Limit, format!("has {count} entries, more than {most}")));
-    }
-}
-
-pub(super) fn unique<'a, T: Ord + std::fmt::Display + 'a>(
-    problems: &mut Vec<Problem>,
-    items: impl Iterator<Item = &'a T>,
-    at: impl Fn(usize) -> String,
-) {
-    let mut seen = std::collections::BTreeSet::new();
-    for (index, item) in items.enumerate() {
-        if !seen.insert(item) {
-            problems.push(Problem::new(at(index), ProblemKind::Duplicate, format!("\"{item}\" is listed twice")));
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::limits;
 use crate::problem::{Problem, ProblemKind};
 use crate::value::{HostPattern, Network, Scheme, forbidden};
 
-use super::boundary::{bounded, unique};
+use super::lists::{bounded, unique};
 
 pub(super) fn check(problems: &mut Vec<Problem>, at: &str, destination: &Destination) {
     bounded(problems, &format!("{at}/hosts"), destination.hosts.len(), limits::HOSTS);

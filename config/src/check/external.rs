@@ -11,7 +11,7 @@ use crate::limits;
 use crate::problem::{Problem, ProblemKind};
 use crate::value::{HeaderName, Period};
 
-use super::boundary::{bounded, unique};
+use super::lists::{bounded, unique};
 use super::{targets, tokens};
 
 pub(super) fn check(problems: &mut Vec<Problem>, document: &BoundaryDocument) {

@@ -4,7 +4,7 @@ use crate::document::{AnyOf, Authenticator, BasicRealm, Identity, JwtIssuer, Loc
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
 
-use super::boundary::{bounded, unique, unknown_name};
+use super::lists::{bounded, unique, unknown_name};
 use super::{api_keys, external, hashes, keys, mtls, revoked, rights, tokens};
 
 pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {

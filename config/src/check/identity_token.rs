@@ -3,7 +3,7 @@
 use crate::document::{IdentityToken, PolicySet};
 use crate::problem::{Problem, ProblemKind, pointer_token, shown};
 
-use super::boundary::bounded;
+use super::lists::bounded;
 use super::{layers, rights};
 
 /// Claims that the router writes itself (RFC 7519 §4.1), by what the caller was proved, and

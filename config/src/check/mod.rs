@@ -13,6 +13,7 @@ mod identity;
 mod identity_token;
 mod keys;
 mod layers;
+mod lists;
 mod matching;
 mod mtls;
 mod revoked;

@@ -8,7 +8,7 @@ use crate::document::{CertificateSource, Identity, MtlsClient};
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
 
-use super::boundary::{bounded, unique};
+use super::lists::{bounded, unique};
 use super::{api_keys, rights};
 
 pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {

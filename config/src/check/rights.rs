@@ -10,7 +10,7 @@ use crate::problem::{Problem, ProblemKind, shown};
 use crate::value::RootPath;
 
 use super::Boundary;
-use super::boundary::{bounded, unique, unknown_name};
+use super::lists::{bounded, unique, unknown_name};
 
 /// Who makes a demand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use crate::document::{JwtIssuer, TokenPlace};
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
 
-use super::boundary::{bounded, unique};
+use super::lists::{bounded, unique};
 use super::rights;
 
 pub(super) fn check(problems: &mut Vec<Problem>, at: &str, issuer: &JwtIssuer) {
