@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -43,6 +44,7 @@ impl Browser {
     pub fn open(url: &str, (width, height): (u32, u32)) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let mut child = Command::new(program())
+            .process_group(0)
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage"])
             .args(["--disable-background-networking", "--disable-component-update", "--no-first-run"])
             .args(["--remote-debugging-port=0", "--force-device-scale-factor=1", "--lang=en"])
@@ -238,7 +240,9 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // What was started may be a script, and the browser its child's: all of them are in one group.
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
         let _ = self.child.wait();
     }
 }
