@@ -12,6 +12,7 @@ mod flaw;
 mod iam;
 mod json;
 mod jwt;
+mod keyed;
 mod keys;
 mod mtls;
 mod presented;

@@ -7,14 +7,13 @@
 
 use std::sync::Arc;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, Mac as _};
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 use sha2::Sha256;
-use zeroize::Zeroizing;
 
 use super::jwt::{Issuer, Lifetime};
-use super::{Flaw, Principal};
+use super::{Flaw, Principal, keyed};
 
 /// The most bytes that entries may take on one core, claims above all.
 const BYTES: u64 = 8 * 1024 * 1024;
@@ -53,14 +52,8 @@ impl Default for VerifiedTokens {
     fn default() -> Self {
         // The seed of the hash is random, so that nobody can choose tokens that fall together.
         let hash = foldhash::quality::RandomState::default();
-        Self { known: Cache::with(4_096, BYTES, Weight, hash, Default::default()), key: key() }
+        Self { known: Cache::with(4_096, BYTES, Weight, hash, Default::default()), key: keyed::key() }
     }
-}
-
-fn key() -> Option<Hmac<Sha256>> {
-    let mut key = Zeroizing::new([0; 32]);
-    rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut *key).ok()?;
-    Hmac::new_from_slice(&*key).ok()
 }
 
 impl VerifiedTokens {

@@ -8,12 +8,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, Mac as _};
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 use sha2::Sha256;
-use zeroize::Zeroizing;
 
+use super::super::keyed;
 use super::{External, Format, Question, Ruling};
 
 /// The most bytes that rulings may take on one core.
@@ -58,14 +58,8 @@ impl Weighter<Digest, Entry> for Weight {
 impl Default for Rulings {
     fn default() -> Self {
         let hash = foldhash::quality::RandomState::default();
-        Self { known: Cache::with(4_096, BYTES, Weight, hash, Default::default()), key: key() }
+        Self { known: Cache::with(4_096, BYTES, Weight, hash, Default::default()), key: keyed::key() }
     }
-}
-
-fn key() -> Option<Hmac<Sha256>> {
-    let mut key = Zeroizing::new([0; 32]);
-    rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut *key).ok()?;
-    Hmac::new_from_slice(&*key).ok()
 }
 
 impl Rulings {
