@@ -4,22 +4,9 @@ use std::io::Write as _;
 
 use postern_tests::{Desk, Router, run};
 
-/// Three generations: a second route, then the first one led elsewhere and is open.
-fn three_generations() -> Desk {
-    let desk = Desk::new();
-    desk.boundary("identity: {basic: [{name: ops, users: []}]}");
-    desk.route("orders", 1, "version: 1\npolicies: {authentication: {any_of: ['basic:ops']}}");
-    desk.publish();
-    desk.route("bills", 1, "version: 1");
-    desk.publish();
-    desk.route("orders", 2, "version: 2");
-    desk.publish();
-    desk
-}
-
 #[test]
 fn two_generations_differ_in_the_words_of_routes() {
-    let desk = three_generations();
+    let desk = Desk::of_three_generations();
     let out = desk.out();
     let told = desk.told(&["diff", "--dir", &out, "1", "3"]);
     let expected = "+ added /bills#default (team)
@@ -48,7 +35,7 @@ generation 1 → 3: 1 added, 1 changed, 0 removed, 0 refused, 0 as before, somet
 
 #[test]
 fn what_is_live_is_held_against_a_file() {
-    let desk = three_generations();
+    let desk = Desk::of_three_generations();
     let out = desk.out();
     let router = Router::serve(&desk.path("out/merged.json"));
     router.until_generation(3);
@@ -65,7 +52,7 @@ fn what_is_live_is_held_against_a_file() {
 
 #[test]
 fn the_history_tells_when_a_route_changed_and_from_which_version() {
-    let desk = three_generations();
+    let desk = Desk::of_three_generations();
     let out = desk.out();
     let told = desk.told(&["history", &out]);
     let lines: Vec<&str> = told.lines().collect();
@@ -91,7 +78,7 @@ fn the_history_tells_when_a_route_changed_and_from_which_version() {
 
 #[test]
 fn a_plan_tells_how_many_requests_of_a_log_it_would_touch() {
-    let desk = three_generations();
+    let desk = Desk::of_three_generations();
     let log = desk.path("access.log").display().to_string();
     {
         let mut router = Router::start(&desk.path("out/merged.json"), &["--access-log", &log], &[]);

@@ -361,14 +361,7 @@ fn what_is_refused_or_held_is_told_with_its_reason() {
 
 #[test]
 fn two_generations_are_held_against_each_other() {
-    let desk = Desk::new();
-    desk.boundary("identity: {basic: [{name: ops, users: []}]}");
-    desk.route("orders", 1, "version: 1\npolicies: {authentication: {any_of: ['basic:ops']}}");
-    desk.publish();
-    desk.route("bills", 1, "version: 1");
-    desk.publish();
-    desk.route("orders", 2, "version: 2");
-    desk.publish();
+    let desk = Desk::of_three_generations();
     let router = Router::serve(&desk.path("out/merged.json"));
     let mut browser = open(&router, "changes");
     let last = browser.until("document.querySelector('#changes-result').innerText");

@@ -21,6 +21,19 @@ impl Desk {
         desk
     }
 
+    /// One with three generations: a second route, then the first one led elsewhere and is open.
+    pub fn of_three_generations() -> Self {
+        let desk = Self::new();
+        desk.boundary("identity: {basic: [{name: ops, users: []}]}");
+        desk.route("orders", 1, "version: 1\npolicies: {authentication: {any_of: ['basic:ops']}}");
+        desk.publish();
+        desk.route("bills", 1, "version: 1");
+        desk.publish();
+        desk.route("orders", 2, "version: 2");
+        desk.publish();
+        desk
+    }
+
     /// A place on it.
     pub fn path(&self, name: &str) -> PathBuf {
         self.site.path().join(name)
