@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::condition::Condition;
-use crate::merged::Content;
+use crate::merged::{Content, Refused};
+use crate::route::Route;
 
 /// The difference between two contents.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -42,7 +43,7 @@ pub struct RouteChange {
     /// What is otherwise than before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aspects: Vec<Aspect>,
-    /// Why it was refused.
+    /// Why it was refused, is held or stale.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Condition>,
 }
@@ -61,6 +62,10 @@ pub enum Action {
     Refused,
     /// It is not refused any more, and gone.
     Withdrawn,
+    /// It stays for now although its registration is gone.
+    Held,
+    /// An older form of it is served.
+    Stale,
 }
 
 /// One thing that is otherwise than before.
@@ -106,6 +111,34 @@ impl Changes {
     pub fn weakens(&self) -> bool {
         let aspects = self.boundary.iter().chain(self.routes.iter().flat_map(|route| &route.aspects));
         aspects.into_iter().any(|aspect| aspect.weaker == Some(Weaker::Yes))
+    }
+}
+
+impl RouteChange {
+    /// What became of a route.
+    pub fn of_route(route: &Route, action: Action, aspects: Vec<Aspect>) -> Self {
+        Self {
+            id: route.id.clone(),
+            action,
+            owner: Some(route.owner.to_string()),
+            version: route.origin.version,
+            ends_route: action == Action::Removed,
+            aspects,
+            reasons: Vec::new(),
+        }
+    }
+
+    /// That a registration is refused, and why; or that it was.
+    pub fn of_refused(one: &Refused, action: Action, ends_route: bool) -> Self {
+        Self {
+            id: one.id.clone(),
+            action,
+            owner: one.owner.clone(),
+            version: one.conditions.iter().map(|condition| condition.observed_generation).max().unwrap_or(0),
+            ends_route,
+            aspects: Vec::new(),
+            reasons: if action == Action::Refused { one.conditions.clone() } else { Vec::new() },
+        }
     }
 }
 

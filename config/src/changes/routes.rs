@@ -23,24 +23,24 @@ pub(super) fn changes(before: &Content, after: &Content) -> (Vec<RouteChange>, u
                 aspects => (Action::Changed, aspects),
             },
         };
-        changes.push(of_route(route, action, aspects));
+        changes.push(RouteChange::of_route(route, action, aspects));
     }
     let refused_before: BTreeMap<&str, &Refused> = before.refused.iter().map(|one| (one.id.as_str(), one)).collect();
     let refused: BTreeMap<&str, &Refused> = after.refused.iter().map(|one| (one.id.as_str(), one)).collect();
     for (id, route) in old.iter().filter(|(id, _)| !new.contains_key(**id) && !refused.contains_key(**id)) {
         debug_assert_eq!(*id, route.id);
-        changes.push(of_route(route, Action::Removed, Vec::new()));
+        changes.push(RouteChange::of_route(route, Action::Removed, Vec::new()));
     }
     for (id, one) in &refused {
         let known = refused_before.get(id);
         if known.is_none_or(|known| why(known) != why(one)) {
             let ends_route = old.contains_key(id) && !new.contains_key(id);
-            changes.push(of_refused(one, Action::Refused, ends_route));
+            changes.push(RouteChange::of_refused(one, Action::Refused, ends_route));
         }
     }
     for (id, one) in &refused_before {
         if !refused.contains_key(id) && !new.contains_key(id) {
-            changes.push(of_refused(one, Action::Withdrawn, false));
+            changes.push(RouteChange::of_refused(one, Action::Withdrawn, false));
         }
     }
     changes.sort_by(|a, b| (&a.id, a.action).cmp(&(&b.id, b.action)));
@@ -49,30 +49,6 @@ pub(super) fn changes(before: &Content, after: &Content) -> (Vec<RouteChange>, u
 
 fn by_id(routes: &[Route]) -> BTreeMap<&str, &Route> {
     routes.iter().map(|route| (route.id.as_str(), route)).collect()
-}
-
-fn of_route(route: &Route, action: Action, aspects: Vec<Aspect>) -> RouteChange {
-    RouteChange {
-        id: route.id.clone(),
-        action,
-        owner: Some(route.owner.to_string()),
-        version: route.origin.version,
-        ends_route: action == Action::Removed,
-        aspects,
-        reasons: Vec::new(),
-    }
-}
-
-fn of_refused(one: &Refused, action: Action, ends_route: bool) -> RouteChange {
-    RouteChange {
-        id: one.id.clone(),
-        action,
-        owner: one.owner.clone(),
-        version: one.conditions.iter().map(|condition| condition.observed_generation).max().unwrap_or(0),
-        ends_route,
-        aspects: Vec::new(),
-        reasons: if action == Action::Refused { one.conditions.clone() } else { Vec::new() },
-    }
 }
 
 /// Why something is refused, without since when.

@@ -93,6 +93,7 @@ impl Action {
             Self::Removed | Self::Withdrawn => '-',
             Self::Changed => '~',
             Self::Refused => '!',
+            Self::Held | Self::Stale => '=',
         }
     }
 
@@ -103,6 +104,8 @@ impl Action {
             Self::Removed => "removed",
             Self::Refused => "refused",
             Self::Withdrawn => "withdrawn",
+            Self::Held => "held",
+            Self::Stale => "stale",
         }
     }
 }
