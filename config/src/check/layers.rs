@@ -12,109 +12,79 @@ use super::{Boundary, Layer, identity, identity_token, rights};
 /// What holds for a registration: field by field the override, else its own, else the default; then what
 /// its path rules demand. What callers must be allowed adds up, so that no layer can take another's demand away.
 pub(super) fn effective(boundary: &Boundary, registered: &PolicySet, rules: &[&PathRule]) -> PolicySet {
-    let document = boundary.document();
-    let (upper, own, lower) = (&document.overrides.policies, registered, &document.defaults.policies);
-    let demanded = rules.iter().find_map(|rule| rule.require.authentication.as_ref());
-    // A default that is not enough here is not what anybody asked for.
-    let usual = lower.authentication.as_ref().filter(|usual| demanded.is_none_or(|one| satisfies(usual, one)));
-    let given = upper.authentication.as_ref().or(own.authentication.as_ref());
-    let demands = [&upper.authorization, &lower.authorization];
-    let required = rules.iter().map(|rule| &rule.require.authorization);
-    // Destructured without `..`, so that a new policy cannot be forgotten here.
-    let PolicySet {
-        authentication: _,
-        authorization: _,
-        identity_headers,
-        identity_token,
-        timeouts,
-        body,
-        telemetry,
-        path,
-        websocket,
-    } = upper;
-    let RouteTimeouts { connect, first_byte, idle, total } = timeouts;
-    let BodyPolicy { max } = body;
-    let Telemetry { access_log, audit } = telemetry;
-    let headers = identity_headers.as_ref().or(own.identity_headers.as_ref()).or(lower.identity_headers.as_ref());
-    PolicySet {
-        authentication: given.or(usual).or(demanded).cloned(),
-        authorization: together(own.authorization.as_ref(), demands.into_iter().chain(required)),
-        identity_headers: headers.cloned(),
-        identity_token: identity_token
-            .as_ref()
-            .or(own.identity_token.as_ref())
-            .or(lower.identity_token.as_ref())
-            .cloned(),
-        timeouts: RouteTimeouts {
-            connect: connect.or(own.timeouts.connect).or(lower.timeouts.connect),
-            first_byte: first_byte.or(own.timeouts.first_byte).or(lower.timeouts.first_byte),
-            idle: idle.or(own.timeouts.idle).or(lower.timeouts.idle),
-            total: total.or(own.timeouts.total).or(lower.timeouts.total),
-        },
-        body: BodyPolicy { max: max.or(own.body.max).or(lower.body.max) },
-        telemetry: Telemetry {
-            access_log: access_log.or(own.telemetry.access_log).or(lower.telemetry.access_log),
-            audit: audit.or(own.telemetry.audit).or(lower.telemetry.audit),
-        },
-        path: path.or(own.path).or(lower.path),
-        websocket: websocket.or(own.websocket).or(lower.websocket),
-    }
+    Choice::among(boundary, registered).make(rules)
 }
 
 impl Boundary {
     /// Which layer each policy of a registration's route comes from, for whoever asks why it is so. What callers must be
     /// allowed adds up over layers: see [`Boundary::demands`].
     pub fn origins<'b>(&'b self, registration: &'b Registration) -> Vec<(&'static str, Layer<'b>)> {
-        let (document, own) = (self.document(), &registration.policies);
-        let (upper, lower) = (&document.overrides.policies, &document.defaults.policies);
-        let governing = self.governing(registration);
-        let mut origins = Vec::new();
-        let mut tell = |policy, layers: [bool; 3]| {
-            let layer = match layers {
-                [true, ..] => Layer::Override,
-                [_, true, _] => Layer::Registration,
-                [.., true] => Layer::Default,
-                [false, false, false] => return,
-            };
-            origins.push((policy, layer));
-        };
-        let demanded = governing.claimed.iter().find_map(|rule| Some((rule, rule.require.authentication.as_ref()?)));
-        let usual = lower.authentication.as_ref().filter(|usual| demanded.is_none_or(|(_, one)| satisfies(usual, one)));
-        tell("authentication", [upper.authentication.is_some(), own.authentication.is_some(), usual.is_some()]);
-        // Destructured without `..`, so that a new policy cannot be forgotten here.
-        let PolicySet {
-            authentication: _,
-            authorization: _,
-            identity_headers,
-            identity_token,
-            timeouts,
-            body,
-            telemetry,
-            path,
-            websocket,
-        } = upper;
-        let RouteTimeouts { connect, first_byte, idle, total } = timeouts;
-        let (mine, usual) = (&own.timeouts, &lower.timeouts);
-        let headers = [identity_headers.is_some(), own.identity_headers.is_some(), lower.identity_headers.is_some()];
-        tell("identity_headers", headers);
-        let token = [identity_token.is_some(), own.identity_token.is_some(), lower.identity_token.is_some()];
-        tell("identity_token", token);
-        tell("timeouts.connect", [connect.is_some(), mine.connect.is_some(), usual.connect.is_some()]);
-        tell("timeouts.first_byte", [first_byte.is_some(), mine.first_byte.is_some(), usual.first_byte.is_some()]);
-        tell("timeouts.idle", [idle.is_some(), mine.idle.is_some(), usual.idle.is_some()]);
-        tell("timeouts.total", [total.is_some(), mine.total.is_some(), usual.total.is_some()]);
-        tell("body.max", [body.max.is_some(), own.body.max.is_some(), lower.body.max.is_some()]);
-        let (mine, usual) = (&own.telemetry, &lower.telemetry);
-        let Telemetry { access_log, audit } = telemetry;
-        tell("telemetry.access_log", [access_log.is_some(), mine.access_log.is_some(), usual.access_log.is_some()]);
-        tell("telemetry.audit", [audit.is_some(), mine.audit.is_some(), usual.audit.is_some()]);
-        tell("path", [path.is_some(), own.path.is_some(), lower.path.is_some()]);
-        tell("websocket", [websocket.is_some(), own.websocket.is_some(), lower.websocket.is_some()]);
-        let nobody = origins.iter().all(|(policy, _)| *policy != "authentication");
-        if let (true, Some((rule, _))) = (nobody, demanded) {
-            origins.insert(0, ("authentication", Layer::Rule(&rule.prefix)));
+        let mut choice = Choice::among(self, &registration.policies);
+        choice.make(&self.governing(registration).claimed);
+        choice.origins
+    }
+}
+
+/// The layers, from the strongest on, and which of them decided about what.
+struct Choice<'b> {
+    layers: [(Layer<'b>, &'b PolicySet); 3],
+    origins: Vec<(&'static str, Layer<'b>)>,
+}
+
+impl<'b> Choice<'b> {
+    fn among(boundary: &'b Boundary, registered: &'b PolicySet) -> Self {
+        let document = boundary.document();
+        let layers = [
+            (Layer::Override, &document.overrides.policies),
+            (Layer::Registration, registered),
+            (Layer::Default, &document.defaults.policies),
+        ];
+        Self { layers, origins: Vec::new() }
+    }
+
+    fn make(&mut self, rules: &[&'b PathRule]) -> PolicySet {
+        let [(_, upper), (_, own), (_, lower)] = self.layers;
+        let demands = [&upper.authorization, &lower.authorization];
+        let required = rules.iter().map(|rule| &rule.require.authorization);
+        // Written out without `..`, so that a new policy cannot be forgotten here.
+        PolicySet {
+            authentication: self.authentication(rules),
+            authorization: together(own.authorization.as_ref(), demands.into_iter().chain(required)),
+            identity_headers: self.first("identity_headers", |one| one.identity_headers.as_ref()),
+            identity_token: self.first("identity_token", |one| one.identity_token.as_ref()),
+            timeouts: RouteTimeouts {
+                connect: self.first("timeouts.connect", |one| one.timeouts.connect.as_ref()),
+                first_byte: self.first("timeouts.first_byte", |one| one.timeouts.first_byte.as_ref()),
+                idle: self.first("timeouts.idle", |one| one.timeouts.idle.as_ref()),
+                total: self.first("timeouts.total", |one| one.timeouts.total.as_ref()),
+            },
+            body: BodyPolicy { max: self.first("body.max", |one| one.body.max.as_ref()) },
+            telemetry: Telemetry {
+                access_log: self.first("telemetry.access_log", |one| one.telemetry.access_log.as_ref()),
+                audit: self.first("telemetry.audit", |one| one.telemetry.audit.as_ref()),
+            },
+            path: self.first("path", |one| one.path.as_ref()),
+            websocket: self.first("websocket", |one| one.websocket.as_ref()),
         }
-        origins
+    }
+
+    /// What the strongest layer says that says anything.
+    fn first<T: Clone + 'b>(&mut self, policy: &'static str, of: impl Fn(&'b PolicySet) -> Option<&'b T>) -> Option<T> {
+        let (layer, value) = self.layers.iter().find_map(|(layer, set)| Some((*layer, of(set)?)))?;
+        self.origins.push((policy, layer));
+        Some(value.clone())
+    }
+
+    /// The same for proofs, but for a default that is not enough under the rules, which is not what anybody asked for; and
+    /// where nobody says anything, what the rules demand.
+    fn authentication(&mut self, rules: &[&'b PathRule]) -> Option<AnyOf> {
+        let demanded = rules.iter().find_map(|rule| Some((*rule, rule.require.authentication.as_ref()?)));
+        let fits = |layer, one: &AnyOf| layer != Layer::Default || demanded.is_none_or(|(_, all)| satisfies(one, all));
+        let said = self.layers.iter().filter_map(|(layer, set)| Some((*layer, set.authentication.as_ref()?)));
+        let rule = demanded.map(|(rule, one)| (Layer::Rule(&rule.prefix), one));
+        let (layer, any_of) = said.filter(|(layer, one)| fits(*layer, one)).chain(rule).next()?;
+        self.origins.push(("authentication", layer));
+        Some(any_of.clone())
     }
 }
 
