@@ -90,6 +90,12 @@ pub const AUTHORIZER_MILLIS: u128 = 30_000;
 /// Most calls of one authorizer that a core has under way.
 pub const AUTHORIZER_CALLS: u32 = 1_000;
 
+/// Most limits of one set of policies, and of one realm of keys: each is counted at every request that it holds for.
+pub const LIMITS: usize = 16;
+
+/// Most requests at once that a limit lets through.
+pub const BURST: u32 = 1_000_000;
+
 /// Longest request target and longest root path, in bytes: what a private API Gateway accepts.
 pub const PATH_BYTES: usize = 8_192;
 

@@ -24,6 +24,7 @@ fn orders() -> Value {
         "policies": {
             "authentication": {"any_of": ["jwt:corp", "basic:ops"]},
             "authorization": {"scopes": ["read", "write"], "allow": ["10.0.0.0/8"], "deny": ["10.9.0.0/16"]},
+            "limits": [{"name": "one", "rate": "10/s", "burst": 5}],
         },
     })
 }
@@ -93,6 +94,12 @@ fn a_policy_that_became_weaker_is_marked_and_no_other() {
         ("/policies/authorization/mode", json!("shadow")),
         ("/policies/body", json!({"max": "9MiB"})),
         ("/policies/path", json!("raw")),
+        ("/policies/limits", Value::Null),
+        ("/policies/limits", json!([])),
+        ("/policies/limits/0/rate", json!("700/m")),
+        ("/policies/limits/0/burst", json!(6)),
+        ("/policies/limits/0/by", json!("client")),
+        ("/policies/limits/0/mode", json!("shadow")),
     ] {
         let told = told_of(pointer, value);
         assert!(told.trim_end().ends_with("[weaker]"), "{pointer}: {told}");
@@ -105,6 +112,11 @@ fn a_policy_that_became_weaker_is_marked_and_no_other() {
         ("/policies/authorization/roles", json!(["clerk"])),
         ("/policies/timeouts", json!({"first_byte": "5s"})),
         ("/policies/body", json!({"max": "1KiB"})),
+        ("/policies/limits/0/rate", json!("600/m")),
+        ("/policies/limits/0/rate", json!("1/h")),
+        ("/policies/limits/0/burst", json!(1)),
+        ("/policies/limits/0/by", json!("route")),
+        ("/policies/limits/0/name", json!("other")),
         ("/match", json!({"methods": ["GET"]})),
         ("/rewrite", json!({"prefix": "/v2"})),
         ("/owner", json!("team-other")),

@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 use postern_config::Boundary;
 use postern_config::check::{Demand, admit, recheck};
 use postern_config::document::{
-    AnyOf, Authenticator, Authorization, BodyPolicy, IdentityToken, Mode, PathHandling, PolicySet, Registration,
-    Rewrite, RouteId, RouteMatch, RouteTimeouts, Target, Telemetry,
+    AnyOf, Authenticator, Authorization, BodyPolicy, IdentityToken, Limit, LimitBy, Mode, PathHandling, PolicySet,
+    Registration, Rewrite, RouteId, RouteMatch, RouteTimeouts, Target, Telemetry,
 };
 use postern_config::route::Route;
 use postern_config::value::{
@@ -54,6 +54,14 @@ fn periods() -> impl Strategy<Value = Option<Period>> {
     prop::option::weighted(0.3, mostly(of(&["1s", "5s", "60s"]), of(&["0s", "90h"])))
 }
 
+fn limits() -> impl Strategy<Value = Vec<Limit>> {
+    let by = prop::sample::select(&[LimitBy::Caller, LimitBy::Client, LimitBy::Route][..]);
+    let burst = prop::option::weighted(0.5, mostly(1..9_u32, Just(0)));
+    let limit = (of(&["one", "two"]), of(&["1/s", "60/m"]), burst, by, modes());
+    let limit = limit.prop_map(|(name, rate, burst, by, mode)| Limit { name, rate, burst, by, mode });
+    prop::collection::vec(limit, 0..3)
+}
+
 fn policies() -> impl Strategy<Value = PolicySet> {
     let scopes = prop::collection::vec(mostly(prop::sample::select(&["read", "write"][..]), Just("a b")), 0..3);
     let headers = prop::collection::vec(mostly(of(&["x-user", "x-roles"]), of(&["host", "x-forwarded-for"])), 0..2);
@@ -64,7 +72,7 @@ fn policies() -> impl Strategy<Value = PolicySet> {
         prop::option::weighted(0.2, headers),
         (periods(), periods(), periods(), periods()),
         prop::option::weighted(0.3, 0..9_u64),
-        (path, prop::option::weighted(0.2, any::<bool>())),
+        (path, prop::option::weighted(0.2, any::<bool>()), prop::option::weighted(0.2, limits())),
     )
         .prop_map(|(authentication, scopes, headers, (connect, first_byte, idle, total), max, more)| PolicySet {
             authentication,
@@ -81,6 +89,7 @@ fn policies() -> impl Strategy<Value = PolicySet> {
                 ttl: None,
                 claims: IndexMap::new(),
             }),
+            limits: more.2,
             timeouts: RouteTimeouts { connect, first_byte, idle, total },
             telemetry: Telemetry::default(),
             body: BodyPolicy { max: max.map(ByteSize::new) },

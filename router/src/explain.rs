@@ -9,12 +9,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_config::document::Mode;
+use postern_config::document::{LimitBy, Mode};
 use serde::Serialize;
 
 pub(crate) use self::asked::{Asked, Assumed, claims, parameters};
 use crate::http1::{Framing, RequestHead};
-use crate::pipeline::{check_signature, choose, circumstances, limit, outbound};
+use crate::limiter::Quota;
+use crate::pipeline::{check_signature, choose, circumstances, outbound};
 use crate::principal::Principal;
 use crate::reject::{Reason, Rejection};
 use crate::rights::Verdict;
@@ -24,6 +25,7 @@ use crate::stage::authenticate::{Certificates, Outcome, Relayed, SKEW, Way, assu
 use crate::stage::authorize::authorize;
 use crate::stage::find::{find, outranked};
 use crate::stage::identify::{Arrival, Request, RequestId, RequestPath, Trust, identify};
+use crate::stage::limit::{limit_body, quotas};
 use crate::stage::upgrade::upgrade;
 
 /// What would happen.
@@ -107,7 +109,10 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     }
     let permit = decided.permit?;
     explanation.step("authorize", format!("permitted, with demands of {count} layers"));
-    limit(&permit, request.head.framing())?;
+    limit_body(permit.route(), request.head.framing())?;
+    for quota in quotas(permit.route(), permit.principal()) {
+        explanation.step("limit", rate(quota));
+    }
     explanation.step("limit", limits(permit.route()));
 
     let route = permit.route();
@@ -241,6 +246,17 @@ fn origins(route: &RoutePlan) -> String {
         true => "nobody says anything: what the router does by itself holds".to_owned(),
         false => route.origins.to_string(),
     }
+}
+
+/// What a limit lets through. Nothing is counted here.
+fn rate(quota: &Quota) -> String {
+    let whose = match quota.by {
+        LimitBy::Caller => "each caller",
+        LimitBy::Client => "each client",
+        LimitBy::Route => "all callers together",
+    };
+    let tried = if quota.mode == Mode::Shadow { "; shadow" } else { "" };
+    format!("{}: {} of {whose}, {} at once{tried}; explain does not count", quota.name, quota.rate, quota.burst)
 }
 
 fn limits(route: &RoutePlan) -> String {

@@ -23,6 +23,7 @@ mod http1;
 mod identity_token;
 mod inbox;
 mod inquiry;
+mod limiter;
 mod listener;
 mod lockout;
 mod manual;
@@ -62,6 +63,7 @@ use crate::drain::{Drain, Phase};
 use crate::freshness::unix_now;
 use crate::hints::Hints;
 use crate::identity_token::KeyKeeper;
+use crate::limiter::Limiter;
 use crate::listener::{
     Bounds, CertificateFiles, Clients, Door, Entrance, Incoming, Keeper, SetupError, Spread, TlsSetup,
 };
@@ -326,6 +328,7 @@ fn shared(
         audit,
         too_old: AtomicBool::new(false),
         hints: Arc::new(Hints::new(settings.syncer_address())),
+        limiter: Limiter::new(std::time::Instant::now()),
         identity_keys: key_keeper.map(KeyKeeper::keys),
     }
 }

@@ -25,6 +25,7 @@ use crate::stage::authenticate::{Certificates, Outcome, Relayed, Signed, Way, au
 use crate::stage::authorize::{Decided, Permit, authorize};
 use crate::stage::find::find;
 use crate::stage::identify::{self, Arrival, identify};
+use crate::stage::limit::{limit_body, limit_rate};
 use crate::stage::transform;
 use crate::stage::upgrade::upgrade;
 use crate::upstream::{self, Content};
@@ -110,7 +111,16 @@ async fn run<B: ClientBody>(
     exchange.record.verdicts.extend(verdicts);
     let permit = permit?;
     let framing = request.head.framing();
-    limit(&permit, framing)?;
+    limit_body(permit.route(), framing)?;
+    let (counted, exceeded) = limit_rate(
+        permit.route(),
+        permit.principal(),
+        request.client,
+        &core.shared.limiter,
+        exchange.began().into_std(),
+    );
+    exchange.record.verdicts.extend(exceeded);
+    counted?;
     let handshake = upgrade(&request.head, permit.route().websocket.is_some())?;
     let target = choose(&permit.route().targets, |bound| core.random_below(bound));
     check_signature(&request, &snapshot, &permit, target, now, core.shared.signature_skew)?;
@@ -187,16 +197,6 @@ pub(crate) fn circumstances(request: &identify::Request, now: i64) -> Circumstan
         path: (!matches!(request.path, identify::RequestPath::Ambiguous(..))).then(|| request.path()),
         client: request.client,
         now,
-    }
-}
-
-/// What a route takes of a body; what is announced as too long is refused before a byte goes up.
-pub(crate) fn limit(permit: &Permit, framing: Framing) -> Result<(), Rejection> {
-    match framing {
-        Framing::Length(announced) if announced > permit.route().body_max => {
-            Err(Rejection::new(Reason::BodyTooLarge, format!("{announced} bytes")))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+use crate::limiter::Quota;
 use crate::rights::Known;
 use crate::snapshot::ClaimPath;
 
@@ -20,8 +21,16 @@ pub(crate) struct Principal {
     scopes: Option<Arc<[Box<str>]>>,
     roles: Roles,
     claims: Option<Arc<Value>>,
-    /// Kept for as long as the principal is: a token's is remembered.
-    known: Option<Arc<OnceLock<Known>>>,
+    kept: Option<Arc<Kept>>,
+}
+
+/// Kept for as long as the principal is: a token's is remembered.
+#[derive(Default)]
+struct Kept {
+    /// What policies know of it.
+    known: OnceLock<Known>,
+    /// How often it may ask.
+    quota: Option<Arc<Quota>>,
 }
 
 /// What it may be called upon to do.
@@ -82,7 +91,7 @@ impl Principal {
     }
 
     fn unproved(name: &'static str, via: Via) -> Self {
-        Self { name: Name::Fixed(name), via, scopes: None, roles: Roles::None, claims: None, known: None }
+        Self { name: Name::Fixed(name), via, scopes: None, roles: Roles::None, claims: None, kept: None }
     }
 
     /// The subject of a verified token; empty when the token has none.
@@ -93,7 +102,7 @@ impl Principal {
             scopes: Some(scopes.into()),
             roles: Roles::None,
             claims: Some(Arc::new(claims)),
-            known: Some(Arc::default()),
+            kept: Some(Arc::default()),
         }
     }
 
@@ -118,6 +127,18 @@ impl Principal {
         self
     }
 
+    /// The same, that may ask so often and no more.
+    #[must_use]
+    pub(crate) fn with_quota(mut self, quota: Option<Arc<Quota>>) -> Self {
+        self.kept = Some(Arc::new(Kept { quota, ..Kept::default() }));
+        self
+    }
+
+    /// How often it may ask, wherever it asks.
+    pub(crate) fn quota(&self) -> Option<&Quota> {
+        self.kept.as_ref()?.quota.as_deref()
+    }
+
     /// A user whose password was verified.
     pub(crate) fn of_user(name: Arc<str>, via: Arc<str>, scopes: Arc<[Box<str>]>) -> Self {
         Self {
@@ -126,7 +147,7 @@ impl Principal {
             scopes: Some(scopes),
             roles: Roles::None,
             claims: None,
-            known: Some(Arc::default()),
+            kept: Some(Arc::default()),
         }
     }
 
@@ -138,7 +159,7 @@ impl Principal {
             scopes: Some(scopes),
             roles: Roles::None,
             claims: Some(claims),
-            known: Some(Arc::default()),
+            kept: Some(Arc::default()),
         }
     }
 
@@ -155,7 +176,7 @@ impl Principal {
             scopes: None,
             roles: Roles::None,
             claims: Some(Arc::new(claims)),
-            known: Some(Arc::default()),
+            kept: Some(Arc::default()),
         }
     }
 
@@ -236,7 +257,7 @@ impl Principal {
 
     /// What policies know of it: kept from the first time, or none where nothing is kept.
     pub(crate) fn known(&self, make: impl FnOnce() -> Known) -> Option<&Known> {
-        self.known.as_ref().map(|known| known.get_or_init(make))
+        self.kept.as_ref().map(|kept| kept.known.get_or_init(make))
     }
 
     /// What is said at `path`, as the value of a header: strings as they are, numbers and booleans as in

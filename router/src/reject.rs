@@ -63,6 +63,7 @@ pub(crate) enum Reason {
     AuthorizerAnswerInvalid,
     PasswordChecksBusy,
     TooManyFailures,
+    RateLimited,
     // The router's own state.
     NotReady,
     Overloaded,
@@ -169,6 +170,7 @@ rows! {
     AuthorizerAnswerInvalid "authorizer_answer_invalid" 503 Destination "callers cannot be verified at the moment";
     PasswordChecksBusy "password_checks_busy" 503 Router "too many passwords are being verified";
     TooManyFailures "too_many_failures" 429 Client "there were too many failed attempts";
+    RateLimited "rate_limited" 429 Client "too many requests in too short a time";
     NotReady "not_ready" 503 Router "the router has no configuration yet";
     Overloaded "overloaded" 503 Router "the router has too much to do";
     ConfigTooOld "config_too_old" 503 Configuration "the configuration is too old to be trusted";

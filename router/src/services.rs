@@ -15,6 +15,7 @@ use crate::authorizers::Authorizers;
 use crate::drain::Drain;
 use crate::hints::Hints;
 use crate::identity_token::{Keys, Minted};
+use crate::limiter::Limiter;
 use crate::listener::Spread;
 use crate::observe::{CoreMetrics, DestinationSeries, Index, LogBuffer, Recent, RouteSeries};
 use crate::passwords::Passwords;
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) too_old: AtomicBool,
     /// What is asked of the syncer.
     pub(crate) hints: Arc<Hints>,
+    /// How often who asked.
+    pub(crate) limiter: Limiter,
     /// What identity tokens are signed with, when they can be.
     pub(crate) identity_keys: Option<Arc<Keys>>,
 }

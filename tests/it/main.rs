@@ -36,6 +36,7 @@ mod operations;
 mod page;
 mod pipelining;
 mod poison;
+mod rate_limits;
 mod readme;
 mod reloading;
 mod revocation;

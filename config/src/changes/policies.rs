@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::check::satisfies;
-use crate::document::{AnyOf, Authenticator, Authorization, BodyPolicy, Mode, PathHandling, PolicySet};
+use crate::document::{AnyOf, Authenticator, Authorization, BodyPolicy, Limit, LimitBy, Mode, PathHandling, PolicySet};
 use crate::limits;
 use crate::value::Network;
 
@@ -30,6 +30,7 @@ fn weaker(name: &str, before: &PolicySet, after: &PolicySet) -> Option<Weaker> {
         authorization,
         identity_headers: _,
         identity_token: _,
+        limits,
         timeouts: _,
         body,
         telemetry: _,
@@ -39,10 +40,23 @@ fn weaker(name: &str, before: &PolicySet, after: &PolicySet) -> Option<Weaker> {
     match name {
         "authentication" => yes_if(proves_less(before.authentication.as_ref(), authentication.as_ref())),
         "authorization" => demands_less(before.authorization.as_ref(), authorization.as_ref()),
+        "limits" => yes_if(lets_more(before.limits.as_deref(), limits.as_deref())),
         "body" => yes_if(most(body) > most(&before.body)),
         "path" => yes_if(*path == Some(PathHandling::Raw)),
         _ => None,
     }
+}
+
+/// Whether requests pass `after` that did not pass `before`: a limit is gone, larger, counted for more, or not insisted on.
+fn lets_more(before: Option<&[Limit]>, after: Option<&[Limit]>) -> bool {
+    let holds = |limit: &&Limit| limit.mode == Mode::Enforce;
+    let after = || after.unwrap_or_default().iter().filter(holds);
+    let keeps = |old: &Limit, new: &Limit| {
+        // Counted together, more is counted.
+        let counts = new.by == old.by || new.by == LimitBy::Route;
+        counts && new.rate.interval() >= old.rate.interval() && new.burst() <= old.burst()
+    };
+    before.unwrap_or_default().iter().filter(holds).any(|old| !after().any(|new| keeps(old, new)))
 }
 
 fn most(body: &BodyPolicy) -> u64 {

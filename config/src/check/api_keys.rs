@@ -5,13 +5,13 @@
 use std::collections::HashMap;
 
 use crate::api_key::{Digest, Pepper, is_id};
-use crate::document::{ApiKeyRealm, Consumer, Identity, KeyDigest};
+use crate::document::{ApiKeyRealm, Consumer, Identity, KeyDigest, LimitBy};
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::secrets::{REFERENCE, Reference};
 
-use super::lists::{bounded, unique};
-use super::{rights, tokens};
+use super::lists::{bounded, unique, unknown_name};
+use super::{limit, rights, tokens};
 
 pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
     let realms = &identity.api_key;
@@ -24,6 +24,8 @@ pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
         check_place(problems, &at, realm, identity);
         bounded(problems, &format!("{at}/consumers"), realm.consumers.len(), limits::CONSUMERS);
         bounded(problems, &format!("{at}/revoked"), realm.revoked.len(), limits::CONSUMERS);
+        limit::check(problems, &format!("{at}/limits"), realm.limits.iter());
+        check_limits(problems, &at, realm);
         let names = realm.consumers.iter().map(|one| &one.name);
         unique(problems, names, |index| format!("{at}/consumers/{index}/name"));
         for (place, id) in realm.revoked.iter().enumerate().filter(|(_, id)| !is_id(id)) {
@@ -71,6 +73,26 @@ fn check_place(problems: &mut Vec<Problem>, at: &str, realm: &ApiKeyRealm, ident
             Problem::new(at, ProblemKind::Contradiction, format!("is where the tokens of jwt:{} stand", issuer.name))
                 .hint("give keys a place of their own: what stands there could be either"),
         );
+    }
+}
+
+/// Limits of consumers are counted by consumer, and the names that consumers use stand for one.
+fn check_limits(problems: &mut Vec<Problem>, at: &str, realm: &ApiKeyRealm) {
+    for (index, _) in realm.limits.iter().enumerate().filter(|(_, limit)| limit.by != LimitBy::default()) {
+        problems.push(
+            Problem::new(
+                format!("{at}/limits/{index}/by"),
+                ProblemKind::Contradiction,
+                "each consumer has its own count",
+            )
+            .hint("take by out; limits of routes may be counted otherwise"),
+        );
+    }
+    let known = || realm.limits.iter().map(|limit| limit.name.as_str());
+    for (index, consumer) in realm.consumers.iter().enumerate() {
+        if let Some(name) = consumer.limit.as_ref().filter(|name| !known().any(|one| one == name.as_str())) {
+            problems.push(unknown_name(format!("{at}/consumers/{index}/limit"), "limit", name.as_str(), known()));
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::document::{
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, pointer_token};
 
-use super::{Boundary, Layer, identity, identity_token, rights};
+use super::{Boundary, Layer, identity, identity_token, limit, rights};
 
 /// What holds for a registration: field by field the override, else its own, else the default; then what
 /// its path rules demand. What callers must be allowed adds up, so that no layer can take another's demand away.
@@ -52,6 +52,7 @@ impl<'b> Choice<'b> {
             authorization: together(own.authorization.as_ref(), demands.into_iter().chain(required)),
             identity_headers: self.first("identity_headers", |one| one.identity_headers.as_ref()),
             identity_token: self.first("identity_token", |one| one.identity_token.as_ref()),
+            limits: self.first("limits", |one| one.limits.as_ref()),
             timeouts: RouteTimeouts {
                 connect: self.first("timeouts.connect", |one| one.timeouts.connect.as_ref()),
                 first_byte: self.first("timeouts.first_byte", |one| one.timeouts.first_byte.as_ref()),
@@ -143,6 +144,7 @@ pub(super) fn check_policies(
         }
     }
     identity_token::check(problems, at, policies);
+    limit::check(problems, &format!("{at}/limits"), policies.limits.as_deref().unwrap_or_default().iter());
     let timeouts = &policies.timeouts;
     for (field, period) in [
         ("connect", timeouts.connect),

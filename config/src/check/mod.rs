@@ -13,6 +13,7 @@ mod identity;
 mod identity_token;
 mod keys;
 mod layers;
+mod limit;
 mod lists;
 mod matching;
 mod mtls;

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{TokenPlace, mapping};
+use super::{Limit, TokenPlace, mapping};
 use crate::value::{HeaderName, Name, Timestamp};
 
 /// A list of consumers with keys.
@@ -25,6 +25,9 @@ pub struct ApiKeyRealm {
     pub pepper: String,
     /// Who has keys.
     pub consumers: Vec<Consumer>,
+    /// How often consumers may ask who name one of these, over all routes. Each consumer has a count of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
     /// Ids of keys that are refused whatever else is said of them: an old entry that comes back revives none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revoked: Vec<String>,
@@ -53,6 +56,9 @@ pub struct Consumer {
     pub name: Name,
     /// Its keys, two at most: one in use, and one to change over to.
     pub keys: Vec<KeyDigest>,
+    /// Which of the realm's `limits` holds for it; none when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Name>,
     /// Scopes that it has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
@@ -94,6 +100,7 @@ impl fmt::Debug for ApiKeyRealm {
             .field("name", &self.name)
             .field("location", &self.location)
             .field("consumers", &self.consumers)
+            .field("limits", &self.limits)
             .field("revoked", &self.revoked)
             .finish_non_exhaustive()
     }

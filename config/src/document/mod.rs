@@ -8,6 +8,7 @@ mod boundary;
 mod external;
 mod identity;
 mod identity_token;
+mod limit;
 pub(crate) mod mapping;
 mod maps;
 mod mtls;
@@ -27,6 +28,7 @@ pub use identity::{
     Algorithm, BasicRealm, BasicUser, ClaimRule, Identity, Jwk, Jwks, JwtIssuer, LockoutPolicy, TokenPlace,
 };
 pub use identity_token::IdentityToken;
+pub use limit::{Limit, LimitBy};
 pub use mtls::{CertificateSource, MtlsClient, MtlsRealm};
 pub use policies::{AnyOf, Authenticator, BodyPolicy, PathHandling, PolicySet, RouteTimeouts};
 pub use registration::{ApiVersion, Registration, RegistrationKind, Rewrite, RouteId, RouteMatch, Target};

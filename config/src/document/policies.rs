@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Authorization, IdentityToken, Mode, Telemetry, is_default, mapping};
+use super::{Authorization, IdentityToken, Limit, Mode, Telemetry, is_default, mapping};
 use crate::value::{ByteSize, HeaderName, Name, Period, ValueError, leaf};
 
 /// A set of policies; what is left out says nothing.
@@ -28,6 +28,9 @@ pub struct PolicySet {
     /// A token that tells the destination who calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_token: Option<IdentityToken>,
+    /// How often requests may come. All of them hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Vec<Limit>>,
     /// How long each phase may take.
     #[serde(default, skip_serializing_if = "is_default")]
     pub timeouts: RouteTimeouts,

@@ -8,6 +8,7 @@ mod host;
 mod name;
 mod path;
 mod quantity;
+mod rate;
 mod share;
 mod template;
 mod timestamp;
@@ -19,6 +20,7 @@ pub use host::{HostName, HostPattern};
 pub use name::{HeaderName, Method, Name, Scheme};
 pub use path::{PathError, RootPath, canonical_path};
 pub use quantity::{ByteSize, Period};
+pub use rate::Rate;
 pub use share::Share;
 pub use template::{Segment, Template};
 pub use timestamp::Timestamp;
@@ -72,6 +74,7 @@ pub(crate) fn check_format(format: &str, text: &str) -> Option<Result<(), ValueE
         DestinationUrl::FORMAT => parse::<DestinationUrl>(text),
         Network::FORMAT => parse::<Network>(text),
         Period::FORMAT => parse::<Period>(text),
+        Rate::FORMAT => parse::<Rate>(text),
         Share::FORMAT => parse::<Share>(text),
         ByteSize::FORMAT => parse::<ByteSize>(text),
         CertificateUri::FORMAT => parse::<CertificateUri>(text),

@@ -191,6 +191,7 @@ pub(crate) fn render(metrics: &Metrics, shared: &Shared, age_seconds: f64, forma
     routes(&mut out, metrics);
     decisions(&mut out, metrics);
     out.single(&registry::LOCKOUTS, shared.passwords.lockouts());
+    out.single(&registry::LIMITS_FORGOTTEN, shared.limiter.forgotten());
     let [answered, failed] = shared.hints.counts();
     let mut samples = out.family(&registry::KEY_HINTS);
     samples.value(["answered"], answered);

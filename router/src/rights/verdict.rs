@@ -49,6 +49,8 @@ pub(crate) enum Kind {
     Addresses,
     /// Policies in Cedar.
     Policies,
+    /// How often requests come, which is no demand of `authorization` but may be tried out as one.
+    Rate,
 }
 
 /// The layers as they stand in metrics.
@@ -59,6 +61,12 @@ impl Verdict {
     pub(crate) fn unproved(why: &'static str) -> Self {
         let (layer, kind, mode) = (Layer::Registration, Kind::Authentication, Mode::Shadow);
         Self { layer, kind, mode, allowed: false, policy: None, why: Cow::Borrowed(why) }
+    }
+
+    /// A request that came too often for a limit.
+    pub(crate) fn too_often(limit: Arc<str>, mode: Mode, why: String) -> Self {
+        let (layer, kind) = (Layer::Registration, Kind::Rate);
+        Self { layer, kind, mode, allowed: false, policy: Some(limit), why: Cow::Owned(why) }
     }
 
     /// Whether it would have been a refusal, had it been insisted on.
@@ -81,8 +89,8 @@ impl Layer {
 
 impl Kind {
     /// All of them, in order.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Authentication, Self::Scopes, Self::Roles, Self::Addresses, Self::Policies];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Authentication, Self::Scopes, Self::Roles, Self::Addresses, Self::Policies, Self::Rate];
 
     /// As it stands in logs and metrics.
     pub(crate) fn word(self) -> &'static str {
@@ -92,6 +100,7 @@ impl Kind {
             Self::Roles => "roles",
             Self::Addresses => "addresses",
             Self::Policies => "policies",
+            Self::Rate => "rate",
         }
     }
 }
@@ -105,12 +114,15 @@ impl fmt::Display for Layer {
     }
 }
 
-/// Layer and policy, or what else decided: `override:office-hours`, `registration:scopes`. Of an authentication it is
-/// not known which layer demands it: they replace each other.
+/// Layer and policy, or what else decided: `override:office-hours`, `registration:scopes`, `limit:NAME`. Of an
+/// authentication and of a limit it is not known which layer demands it: they replace each other.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.kind == Kind::Authentication {
             return write!(f, "authentication:{}", self.why);
+        }
+        if self.kind == Kind::Rate {
+            return write!(f, "limit:{}", self.policy.as_deref().unwrap_or_default());
         }
         write!(f, "{}:{}", self.layer, self.policy.as_deref().unwrap_or(self.kind.word()))
     }

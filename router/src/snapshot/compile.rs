@@ -24,6 +24,7 @@ use super::plan::{
     BODY_MAX, Chance, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Telemetry, Timeouts, TokenPlan, WEBSOCKET_IDLE,
 };
 use super::{Destination, HostSet, Snapshot, Speaks, TlsPlan, table};
+use crate::limiter::Quota;
 use crate::rights::compile::RightsCompiler;
 use crate::stage::authenticate::external::{Authorizer, External};
 use crate::stage::authenticate::{CertificateRealm, Issuer, KeyRealm, Realm, Way};
@@ -194,6 +195,7 @@ impl<'b> Compiler<'b> {
             ways,
             insists: proof.is_none_or(|any_of| any_of.mode == Mode::Enforce),
             rights: self.rights.rights(route)?,
+            limits: policies.limits.iter().flatten().map(|limit| Quota::compile(limit, route.id.as_str())).collect(),
             identity_headers: identity_headers.collect(),
             identity_token: policies.identity_token.as_ref().map(token_plan).transpose()?.map(Box::new),
             timeouts: Timeouts {

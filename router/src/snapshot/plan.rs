@@ -8,6 +8,7 @@ use postern_config::value::Share;
 use smallvec::SmallVec;
 
 use super::Destination;
+use crate::limiter::Quota;
 use crate::rights::Rights;
 use crate::stage::authenticate::Way;
 
@@ -27,6 +28,8 @@ pub(crate) struct RoutePlan {
     pub(crate) insists: bool,
     /// What the caller must be allowed.
     pub(crate) rights: Rights,
+    /// How often requests may come.
+    pub(crate) limits: Box<[Quota]>,
     /// Headers made from claims.
     pub(crate) identity_headers: Box<[(HeaderName, ClaimPath)]>,
     /// The token that tells the destination who calls.

@@ -65,7 +65,7 @@ fn refusal(verdict: &Verdict, route: &RoutePlan, principal: &Principal) -> Rejec
         Kind::Scopes => Reason::ScopeMissing,
         Kind::Roles => Reason::RoleMissing,
         Kind::Addresses => Reason::AddressDenied,
-        Kind::Policies | Kind::Authentication => Reason::PolicyDenied,
+        Kind::Policies | Kind::Authentication | Kind::Rate => Reason::PolicyDenied,
     };
     let rejection = Rejection::new(reason, verdict.why.clone());
     // For a bearer of a token, with the scopes that are asked for (RFC 6750 §3.1).
@@ -109,6 +109,7 @@ mod tests {
             identity_headers: Box::default(),
             identity_token: None,
             timeouts: Timeouts::default(),
+            limits: Box::default(),
             telemetry: Default::default(),
             body_max: 0,
             path: PathPlan::Keep,

@@ -6,5 +6,6 @@ pub(crate) mod authenticate;
 pub(crate) mod authorize;
 pub(crate) mod find;
 pub(crate) mod identify;
+pub(crate) mod limit;
 pub(crate) mod transform;
 pub(crate) mod upgrade;

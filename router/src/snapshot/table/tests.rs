@@ -43,6 +43,7 @@ pub(super) fn table(specs: &[Spec], rules: &[RootPath]) -> RouteTable {
                 identity_headers: Box::default(),
                 identity_token: None,
                 timeouts: Timeouts::default(),
+                limits: Box::default(),
                 telemetry: Default::default(),
                 body_max: 0,
                 path: PathPlan::Keep,

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use postern_config::api_key::{self, Digest, Pepper};
-use postern_config::document::{ApiKeyRealm, Consumer, KeyDigest};
+use postern_config::document::{ApiKeyRealm, Consumer, KeyDigest, Limit};
 use postern_config::secrets::Secrets;
 use serde_json::json;
 
 use super::presented::Places;
 use super::{Flaw, Way, challenge};
+use crate::limiter::Quota;
 use crate::place::TokenPlace;
 use crate::principal::Principal;
 
@@ -58,8 +59,11 @@ impl KeyRealm {
             }
         };
         let revoked: HashSet<&String> = document.revoked.iter().collect();
+        let quota = |limit: &Limit| (limit.name.clone(), Arc::new(Quota::compile(limit, &via)));
+        let quotas: HashMap<_, _> = document.limits.iter().map(quota).collect();
         for consumer in &document.consumers {
-            let known = principal(consumer, &via);
+            let quota = consumer.limit.as_ref().and_then(|name| quotas.get(name)).cloned();
+            let known = principal(consumer, &via).with_quota(quota);
             for KeyDigest { id, digest, expires } in &consumer.keys {
                 let Some(digest) = Digest::parse(digest) else {
                     notes.push(format!("a key of {} is left out: its digest is none", consumer.name));
