@@ -7,7 +7,7 @@ Must never know: processes.
 
 import json
 
-from material import AUDIENCE, HOST, ISSUER
+from material import AUDIENCE, GATEWAYS, HOST, ISSUER
 
 TYPE = "type.googleapis.com/"
 MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -60,10 +60,10 @@ def manager(name, site, folder, idle):
 
 
 def routes(site):
-    """Names of requests and where they lead; the two gateways' prefix is taken off."""
+    """Names of requests and where they lead; the gateways' prefix is taken off."""
     table = {f"/svc-{n}/": target("plain") for n in range(site.routes)}
     table["/tls/"] = target("secure")
-    for kind in ("hs", "rs"):
+    for kind in GATEWAYS:
         table[f"/gw-{kind}/"] = target("plain", prefix=f"/gw-{kind}/", prefix_rewrite="/")
     found = {prefix: {"action": {"name": "route", "typed_config": route}} for prefix, route in table.items()}
     path = typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput", header_name=":path")
@@ -82,10 +82,10 @@ def target(cluster_name, prefix="/", **action):
 
 def tokens(site):
     providers, rules = {}, []
-    for kind in ("hs", "rs"):
+    for kind, issuer in GATEWAYS.items():
         providers[kind] = {
             "issuer": ISSUER, "audiences": [AUDIENCE],
-            "local_jwks": {"inline_string": json.dumps(site.material.jwks(kind))},
+            "local_jwks": {"inline_string": json.dumps(site.material.jwks(issuer))},
             "forward": True,
             "claim_to_headers": [{"header_name": "x-user", "claim_name": "sub"},
                                  {"header_name": "x-team", "claim_name": "team"}]}

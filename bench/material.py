@@ -1,7 +1,7 @@
 """Makes what a measurement is made of: certificates, tokens, lists of requests, and Postern's merged file.
 
 Owns: the site that every proxy serves alike. `SMALL` and `LARGE` routes called /svc-N, one to a destination over TLS
-(/tls), two behind a token (/gw-hs and /gw-rs) whose first segment is taken off.
+(/tls), three behind a token (/gw-hs, /gw-rs, /gw-po) whose first segment is taken off; the last with a policy as well.
 Must never know: the proxies' own configuration languages, but for Postern's documents, which need its syncer.
 """
 
@@ -17,9 +17,18 @@ SMALL = 10
 LARGE = 10_000
 # As many callers as a busy gateway sees at once; a cache of verified tokens has to hold that many to be of use.
 CALLERS = 1000
+# Ways behind a token, and whose tokens they take.
+GATEWAYS = {"hs": "hs", "rs": "rs", "po": "rs"}
+# What each caller may ask for in a second: far more than the load does, since it is the counting that costs.
+RATE = 1_000_000
 SECRET = "a-shared-secret-of-the-bench-of-48-characters-00"
 ISSUER = "https://issuer.example.com/"
 AUDIENCE = "bench"
+
+# What HAProxy says with an `acl` on the same claim.
+POLICY = """permit(principal, action in [Action::"GET", Action::"POST"], resource)
+  when { principal.claims has team && principal.claims.team like "team-*" };
+forbid(principal, action, resource) when { principal.claims has team && principal.claims.team == "team-99" };"""
 
 
 class Material:
@@ -73,9 +82,9 @@ class Material:
             self._write(f"small-{size}.txt", [f"/svc-{n}/items/{size}" for n in range(SMALL)])
         self._write("large-1k.txt", [f"/svc-{n}/items/1k" for n in range(LARGE)])
         self._write("tls-1k.txt", ["/tls/items/1k"])
-        for kind in ("hs", "rs"):
+        for kind in GATEWAYS:
             self._write(f"gateway-{kind}.txt", [
-                f"/gw-{kind}/items/1k\tAuthorization: Bearer {self._token(kind, caller)}"
+                f"/gw-{kind}/items/1k\tAuthorization: Bearer {self._token(GATEWAYS[kind], caller)}"
                 for caller in range(CALLERS)])
 
     def _write(self, name, lines):
@@ -114,6 +123,7 @@ class Material:
         local = {"hosts": ["localhost"], "addresses": ["127.0.0.0/8", "::1/128"]}
         boundary = {
             "apiVersion": "postern/v1", "kind": "Boundary", "hosts": [HOST], "identity": {"jwt": jwt},
+            "authorization": {"claims": [{"name": "team", "type": "string"}]},
             "destinations": [
                 {"name": "plain", "schemes": ["http"], "ports": [plain], **local},
                 {"name": "tls", "schemes": ["https"], "ports": [tls],
@@ -127,9 +137,13 @@ class Material:
             write_json(registrations / f"svc-{n}.json", {"root": f"/svc-{n}", **to_plain})
         write_json(registrations / "tls.json",
                    {"root": "/tls", "owner": "bench", "destination": {"url": f"https://localhost:{tls}"}})
-        for kind in ("hs", "rs"):
-            policies = {"authentication": {"any_of": [f"jwt:{kind}"]},
-                        "identity_headers": {"x-user": "sub", "x-team": "team"}}
+        for kind, issuer in GATEWAYS.items():
+            policies = {"authentication": {"any_of": [f"jwt:{issuer}"]},
+                        "identity_headers": {"x-user": "sub", "x-team": "team"},
+                        "limits": [{"name": "caller", "rate": f"{RATE}/s"}]}
+            if kind == "po":
+                policies["authorization"] = {"cedar": POLICY}
+                policies["telemetry"] = {"audit": "1%"}
             write_json(registrations / f"gw-{kind}.json",
                        {"root": f"/gw-{kind}", "rewrite": {"prefix": "/"}, "policies": policies, **to_plain})
         done = subprocess.run(

@@ -18,7 +18,7 @@ import subprocess
 import time
 
 from envoy import envoy_bootstrap
-from material import AUDIENCE, HOST, ISSUER, SECRET, Material
+from material import AUDIENCE, GATEWAYS, HOST, ISSUER, RATE, SECRET, Material
 
 PROXY_CORE = "0"
 # Above what the memory workload opens; the process's limit of open files may be lower and then rules.
@@ -144,6 +144,8 @@ allow_loopback_destinations = true
 connections = {CONNECTIONS}
 connections_per_address = 0
 idle = "{IDLE_SECONDS}s"
+[audit]
+directory = "{self.folder}/audit"
 [shutdown]
 lame_duck = "0s"
 deadline = "1s"
@@ -282,7 +284,8 @@ class HaProxy(Peer):
 
     def command(self, site):
         path = site.material.path
-        lines = [f"/svc-{n}/ plain" for n in range(site.routes)] + ["/tls/ secure", "/gw-hs/ gw-hs", "/gw-rs/ gw-rs"]
+        lines = [f"/svc-{n}/ plain" for n in range(site.routes)] + ["/tls/ secure"]
+        lines += [f"/gw-{kind}/ gw-{kind}" for kind in GATEWAYS]
         routes = self.write("routes.map", "\n".join(lines) + "\n")
         config = self.write("haproxy.cfg", f"""
 global
@@ -327,15 +330,21 @@ backend secure
   server one 127.0.0.1:{site.tls} ssl verify required ca-file {path("ca.pem")} sni str(localhost) pool-max-conn 512
 {self.gateway(site, "hs", "HS256", SECRET)}
 {self.gateway(site, "rs", "RS256", path("rs.pub"))}
+{self.gateway(site, "po", "RS256", path("rs.pub"), self.policy)}
 frontend admin
   bind 127.0.0.1:{site.admin}
   http-request use-service prometheus-exporter if {{ path /metrics }}
 """)
         return [self.equipment["haproxy"], "-db", "-f", config]
 
+    policy = """
+  http-request deny unless { method GET POST } { var(txn.token),jwt_payload_query('$.team') -m beg team- }
+  http-request deny if { var(txn.token),jwt_payload_query('$.team') -m str team-99 }"""
+
     @staticmethod
-    def gateway(site, kind, algorithm, key):
+    def gateway(site, kind, algorithm, key, more=""):
         return f"""backend gw-{kind}
+  stick-table type string len 64 size 100k expire 60s store http_req_rate(1s)
   http-request set-var(txn.token) http_auth_bearer
   http-request set-var(txn.exp) var(txn.token),jwt_payload_query('$.exp','int')
   http-request set-var(txn.now) date()
@@ -344,6 +353,9 @@ frontend admin
   http-request return status 401 unless {{ var(txn.token),jwt_payload_query('$.aud') -m str {AUDIENCE} }}
   http-request return status 401 if {{ var(txn.exp),sub(txn.now) -m int lt 0 }}
   http-request return status 401 unless {{ var(txn.token),jwt_verify("{algorithm}","{key}") -m int 1 }}
+  http-request set-var(txn.sub) var(txn.token),jwt_payload_query('$.sub')
+  http-request track-sc0 var(txn.sub)
+  http-request deny deny_status 429 if {{ sc0_http_req_rate gt {RATE} }}{more}
   http-request set-header X-User %[var(txn.token),jwt_payload_query('$.sub')]
   http-request set-header X-Team %[var(txn.token),jwt_payload_query('$.team')]
   http-request replace-path /gw-{kind}/(.*) /\\1
