@@ -27,6 +27,8 @@ mod limiter;
 mod listener;
 mod lockout;
 mod manual;
+#[cfg(test)]
+mod measure;
 mod observe;
 mod passwords;
 mod pinning;

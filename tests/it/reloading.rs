@@ -54,7 +54,7 @@ fn told(answer: &str) -> u64 {
 
 #[test]
 fn reloads_of_ten_thousand_routes_under_load_fail_no_request_break_no_connection_and_take_no_memory() {
-    let reloads = runs("reloads of 10 000 routes under load", 30, 1_000) as u64;
+    let reloads = runs("reloads of 10 000 routes under load", 30, 10_000) as u64;
     let warm = if reloads < 500 { 10 } else { 100 };
     let origin = Origin::named("fleet");
     let fleet = Fleet::new(10_000, origin.port());
