@@ -6,6 +6,7 @@
 
 mod changes;
 mod check;
+mod doctor;
 mod logged;
 mod routes;
 mod status;
@@ -69,6 +70,11 @@ enum Command {
         after_help = "Examples:\n  postern-router why 0f1e2d3c4b5a69788796a5b4c3d2e1f0 --admin 127.0.0.1:9901\n  postern-router why --admin 127.0.0.1:9901"
     )]
     Why(why::Why),
+    /// Visit a route's destination as a request would, and tell the usual causes of 403 and 502 apart; exit 1 when it finds one.
+    #[command(
+        after_help = "Examples:\n  postern-router doctor '/orders#default' --path /orders/7\n  postern-router doctor 'GET https://api.example.com/orders/7' -H 'authorization: Bearer …'"
+    )]
+    Doctor(doctor::Doctor),
     /// Tell what changed between two generations, in the words of routes.
     #[command(
         after_help = "Examples:\n  postern-router diff 41 42\n  postern-router diff live /tmp/merged.json --output json\n  postern-router diff --dir out 1 2 --fail-on-weaker"
@@ -191,6 +197,7 @@ pub fn main() -> ExitCode {
         Command::Status(status) => status::run(&status),
         Command::Routes(asked) => routes::run(&asked),
         Command::Why(why) => why::run(&why),
+        Command::Doctor(asked) => doctor::run(&asked),
         Command::Diff(diff) => changes::run_diff(&diff),
         Command::History(history) => changes::run_history(&history),
         Command::Audit(Audit::Verify { directory }) => run_verify(&directory),

@@ -12,6 +12,7 @@ mod certificates;
 mod changes;
 mod client_certificates;
 mod crowds;
+mod doctor;
 mod downgrades;
 mod draining;
 mod explaining;
