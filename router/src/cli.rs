@@ -8,6 +8,7 @@ mod changes;
 mod check;
 mod doctor;
 mod logged;
+mod paint;
 mod routes;
 mod status;
 mod why;
@@ -17,7 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use postern_config::merged;
 use postern_config::secrets::Secrets;
 use postern_config::value::Timestamp;
@@ -36,6 +37,9 @@ use crate::snapshot::compile::{Options, compile};
 #[derive(Parser)]
 #[command(name = "postern-router", version, arg_required_else_help = true)]
 struct Cli {
+    /// When what is told is coloured; NO_COLOR in the environment means never
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
     #[command(subcommand)]
     command: Command,
 }
@@ -190,7 +194,9 @@ pub fn main() -> ExitCode {
         eprintln!("cannot take AWS_* and ECS_* out of the environment: {error}");
         return ExitCode::from(FOUND_PROBLEMS);
     }
-    match Cli::parse().command {
+    let Cli { color, command } = Cli::parse();
+    paint::choose(color);
+    match command {
         Command::Serve(serve) => run_serve(&serve),
         Command::Check(asked) => check::run(&asked),
         Command::Explain(explain) => run_explain(&explain),
@@ -345,7 +351,7 @@ fn run_explain(asked: &Explain) -> ExitCode {
     let explanation = explain::explain(&snapshot, question.assuming(assumed), unix_now());
     match asked.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&explanation).unwrap_or_default()),
-        Output::Text => println!("{}", explanation.to_text()),
+        Output::Text => println!("{}", paint::painted(&explanation.to_text(), paint::explained)),
     }
     if explanation.reason.is_none() { ExitCode::SUCCESS } else { ExitCode::from(FOUND_PROBLEMS) }
 }

@@ -11,6 +11,7 @@ mod canaries;
 mod certificates;
 mod changes;
 mod client_certificates;
+mod colour;
 mod crowds;
 mod doctor;
 mod downgrades;

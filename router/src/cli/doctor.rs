@@ -17,6 +17,7 @@ use postern_config::value::Period;
 use postern_config::{file, limits};
 use serde_json::{Value, json};
 
+use super::paint::{diagnosed, painted};
 use super::settings::{self, Settings};
 use super::{FOUND_PROBLEMS, Output, WRONG_USAGE, read};
 use crate::doctor::answer::{self, Asked as How};
@@ -91,7 +92,7 @@ pub(super) fn run(asked: &Doctor) -> ExitCode {
     };
     match asked.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&findings.to_json()).unwrap_or_default()),
-        Output::Text => findings.to_text().iter().for_each(|line| println!("{line}")),
+        Output::Text => println!("{}", painted(&findings.to_text().join("\n"), diagnosed)),
     }
     match findings.first_found() {
         None => ExitCode::SUCCESS,
