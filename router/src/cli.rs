@@ -6,7 +6,9 @@
 
 mod changes;
 mod check;
+mod doctor;
 mod logged;
+mod paint;
 mod routes;
 mod status;
 mod why;
@@ -16,7 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use postern_config::merged;
 use postern_config::secrets::Secrets;
 use postern_config::value::Timestamp;
@@ -35,6 +37,9 @@ use crate::snapshot::compile::{Options, compile};
 #[derive(Parser)]
 #[command(name = "postern-router", version, arg_required_else_help = true)]
 struct Cli {
+    /// When what is told is coloured; NO_COLOR in the environment means never
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
     #[command(subcommand)]
     command: Command,
 }
@@ -69,6 +74,11 @@ enum Command {
         after_help = "Examples:\n  postern-router why 0f1e2d3c4b5a69788796a5b4c3d2e1f0 --admin 127.0.0.1:9901\n  postern-router why --admin 127.0.0.1:9901"
     )]
     Why(why::Why),
+    /// Visit a route's destination as a request would, and tell the usual causes of 403 and 502 apart; exit 1 when it finds one.
+    #[command(
+        after_help = "Examples:\n  postern-router doctor '/orders#default' --path /orders/7\n  postern-router doctor 'GET https://api.example.com/orders/7' -H 'authorization: Bearer …'"
+    )]
+    Doctor(doctor::Doctor),
     /// Tell what changed between two generations, in the words of routes.
     #[command(
         after_help = "Examples:\n  postern-router diff 41 42\n  postern-router diff live /tmp/merged.json --output json\n  postern-router diff --dir out 1 2 --fail-on-weaker"
@@ -184,13 +194,16 @@ pub fn main() -> ExitCode {
         eprintln!("cannot take AWS_* and ECS_* out of the environment: {error}");
         return ExitCode::from(FOUND_PROBLEMS);
     }
-    match Cli::parse().command {
+    let Cli { color, command } = Cli::parse();
+    paint::choose(color);
+    match command {
         Command::Serve(serve) => run_serve(&serve),
         Command::Check(asked) => check::run(&asked),
         Command::Explain(explain) => run_explain(&explain),
         Command::Status(status) => status::run(&status),
         Command::Routes(asked) => routes::run(&asked),
         Command::Why(why) => why::run(&why),
+        Command::Doctor(asked) => doctor::run(&asked),
         Command::Diff(diff) => changes::run_diff(&diff),
         Command::History(history) => changes::run_history(&history),
         Command::Audit(Audit::Verify { directory }) => run_verify(&directory),
@@ -338,7 +351,7 @@ fn run_explain(asked: &Explain) -> ExitCode {
     let explanation = explain::explain(&snapshot, question.assuming(assumed), unix_now());
     match asked.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&explanation).unwrap_or_default()),
-        Output::Text => println!("{}", explanation.to_text()),
+        Output::Text => println!("{}", paint::painted(&explanation.to_text(), paint::explained)),
     }
     if explanation.reason.is_none() { ExitCode::SUCCESS } else { ExitCode::from(FOUND_PROBLEMS) }
 }

@@ -15,6 +15,7 @@ pub mod cli;
 mod client_certificate;
 mod connection;
 mod digits;
+mod doctor;
 mod drain;
 mod explain;
 mod freshness;

@@ -13,7 +13,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use postern_tests::{Heard, RawOrigin, Router, Site, StrictClient, Wire, boundary_with, registration, shown};
+use postern_tests::{
+    Heard, RawOrigin, Router, Site, StrictClient, Wire, boundary_with, is_documented, registration, shown,
+};
 
 /// One answer, and what has to come of it.
 struct Hostile {
@@ -267,13 +269,19 @@ fn play(cases: Vec<Hostile>, way: Way) {
     let (script, noted) = (Arc::clone(&cases), Arc::clone(&reused));
     let origin = RawOrigin::start(move |wire| serve(wire, &script, way, &noted));
     let (_site, router) = router(&[("/", origin.port())]);
-    let mut findings = Vec::new();
+    let (mut findings, mut made) = (Vec::new(), 0);
     for (index, case) in cases.iter().enumerate() {
         let mut client = StrictClient::connect(router.address());
         client.write(case.request(index).as_bytes());
         let heard = client.hear(case.ask == Ask::Head, case.ask == Ask::Old);
         let mut found = Vec::new();
         found.extend(judge(case, &heard).err());
+        if let Heard::Answer(answer, _) = &heard
+            && answer.field("x-postern-reason").is_some()
+        {
+            made += 1;
+            found.extend(is_documented(answer, case.ask == Ask::Head).err());
+        }
         // Behind an answer that is wrong or whole nothing more may come; behind another the connection is over.
         if !matches!(heard, Heard::Wrong(..) | Heard::Silent(_)) && case.ask != Ask::Old {
             found.extend(follow_up(&router, &mut client, index).err());
@@ -287,6 +295,7 @@ fn play(cases: Vec<Hostile>, way: Way) {
     }
     let count = findings.len();
     assert!(findings.is_empty(), "{count} of {} answers:\n{}", cases.len(), findings.join("\n"));
+    assert!(made > 100, "only {made} answers of the router's own");
 }
 
 #[test]

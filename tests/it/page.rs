@@ -118,6 +118,19 @@ fn every_section_shows_what_there_is_and_asks_nobody_else() {
     browser.press("6");
     let destinations = rows(&mut browser, "destinations").join("\n");
     assert!(destinations.starts_with("local | localhost | 127.0.0.0/8 | http"), "{destinations}");
+    // What stands in the last three columns is what /metrics says of it.
+    looks(&mut browser, 1);
+    let destinations = rows(&mut browser, "destinations").remove(0);
+    let columns: Vec<&str> = destinations.rsplit(" | ").take(3).collect();
+    let connections = |state: &str| {
+        let labels = format!("destination=\"local\",http_connection_state=\"{state}\"");
+        router.metric(&format!("postern_http_client_open_connections{{{labels}}}"))
+    };
+    let counted = |name: &str| router.metric(&format!("postern_destination_{name}_total{{destination=\"local\"}}"));
+    let share = (counted("reused") / counted("attempts") * 100.0).round();
+    assert!(connections("idle") > 0.0 && share > 0.0, "nothing is kept: this shows nothing");
+    let said = [format!("{share} %"), connections("idle").to_string(), connections("active").to_string()];
+    assert_eq!(columns, said, "{destinations}");
 
     let seen = browser.seen();
     assert_eq!(seen.complaints, Vec::<String>::new());

@@ -261,6 +261,7 @@ const LAYERS: &[Row] = &[
         &[],
         "rights are data and decide; the time is an argument",
     ),
+    ("router/src/doctor/", &["tokio::", "std::fs"], &["router/src/doctor/visit.rs"], "only the visit does I/O"),
     ("router/src/", &["Permit {"], &["router/src/stage/authorize.rs"], "only authorize makes a permit"),
     (
         "router/src/",

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::documents::{Site, boundary_with, registration};
+use crate::manual::is_documented;
 use crate::oracle::{self, Asked, Message, Stop};
 use crate::process::Router;
 use crate::recorder::{Arrival, Recorder};
@@ -155,8 +156,8 @@ struct Seen {
     closed: bool,
 }
 
-/// Plays a table and fails with everything that was found.
-pub fn play(table: &str, cases: &[Case]) {
+/// Plays a table and fails with everything that was found. Says how many answers the router made by itself.
+pub fn play(table: &str, cases: &[Case]) -> usize {
     let runs: Vec<Run<'_>> = cases
         .iter()
         .flat_map(|case| case.ways.iter().map(move |way| (case, *way)))
@@ -174,7 +175,14 @@ pub fn play(table: &str, cases: &[Case]) {
     drop(router);
     let (arrived, mut findings) = attribute(recorder.into_arrivals());
     let mut failed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut made = 0;
     for (run, seen) in runs.iter().zip(&seen) {
+        for answer in seen.answers.iter().filter(|answer| judge::is_the_routers(answer)) {
+            made += 1;
+            if let Err(finding) = is_documented(answer, run.case.bytes.starts_with(b"HEAD ")) {
+                failed.entry(&run.case.name).or_default().push(format!("    {:?}: {finding}", run.way));
+            }
+        }
         let nothing = Vec::new();
         for finding in judge::judge(run, seen, arrived.get(&run.mark).unwrap_or(&nothing)) {
             failed.entry(&run.case.name).or_default().push(format!("    {:?}: {finding}", run.way));
@@ -194,6 +202,8 @@ pub fn play(table: &str, cases: &[Case]) {
         runs.len(),
         findings.join("\n")
     );
+    eprintln!("{table}: {made} answers of the router's own, each with a documented reason");
+    made
 }
 
 /// Bytes as a line of text, the middle left out when there are many.

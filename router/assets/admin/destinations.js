@@ -12,6 +12,9 @@ export function destinations({ state, details, go }) {
     { title: "Speaks", width: "7rem", cell: (row) => foreign(`${(row.schemes ?? []).join(", ")} ${row.protocol ?? ""}`), sort: (row) => row.protocol ?? "" },
     { title: "Routes", width: "5rem", number: true, cell: (row) => count(row.routes), sort: (row) => row.routes },
     { title: "Req/s", width: "5rem", number: true, live: true, cell: (row) => count(rate(row)), sort: rate },
+    { title: "In use", width: "5rem", number: true, live: true, cell: (row) => count(connections(row, "active")), sort: (row) => connections(row, "active") },
+    { title: "Kept", width: "5rem", number: true, live: true, cell: (row) => count(connections(row, "idle")), sort: (row) => connections(row, "idle") },
+    { title: "Reused", width: "6rem", number: true, live: true, cell: (row) => share(reused(row)), sort: (row) => reused(row) ?? -1 },
   ];
   const cards = el("div", { class: "cards" });
   const grid = new Table({ label: "Destinations", columns, key: (row) => row.name, open });
@@ -21,6 +24,19 @@ export function destinations({ state, details, go }) {
   function rate(row) {
     return row.ids.reduce((sum, id) => sum + (state.series.routes.get(id)?.rate ?? 0), 0);
   }
+
+  // Connections of this router with it; with HTTP/2 one carries many requests.
+  function connections(row, condition) {
+    return state.series.value("postern_http_client_open_connections", { destination: row.name, http_connection_state: condition }) ?? 0;
+  }
+
+  // Of all attempts since this router began, those that went over a kept connection; nothing before the first.
+  function reused(row) {
+    const attempts = state.series.value("postern_destination_attempts_total", { destination: row.name }) ?? 0;
+    return attempts > 0 ? (state.series.value("postern_destination_reused_total", { destination: row.name }) ?? 0) / attempts : undefined;
+  }
+
+  const share = (part) => (part === undefined ? "–" : `${Math.round(part * 100)} %`);
 
   function loaded() {
     const ids = new Map();
@@ -50,6 +66,7 @@ export function destinations({ state, details, go }) {
         ["hosts", foreign((row.hosts ?? []).join(", "))], ["schemes", (row.schemes ?? []).join(", ")], ["ports", (row.ports ?? []).join(", ")],
         ["addresses", foreign((row.addresses ?? []).join(", "))], ["dialled as", row.dial && foreign(row.dial)], ["protocol", row.protocol],
         ["routes", count(row.routes)], ["requests a second", count(rate(row))],
+        ["connections", `${count(connections(row, "active"))} in use, ${count(connections(row, "idle"))} kept`], ["over kept ones", share(reused(row))],
       ]),
       counted.length > 0 && [el("h3", {}, "Counted"), table("Counted", ["What", "Value"], counted.map(([name, number]) => [foreign(name), count(number)]))],
       el("p", {}, el("button", { type: "button", onclick: () => go("routes", row.name) }, "Routes that lead there")));

@@ -116,9 +116,10 @@ export class Series {
     return this.value("postern_http_server_active_requests");
   }
 
-  /** The value of a family without labels, or the sum of all of its series. */
-  value(name) {
-    return this.families.get(name)?.reduce((sum, [, value]) => sum + value, 0);
+  /** The value of a family, or the sum of all of its series that have these labels. */
+  value(name, wanted = {}) {
+    const fits = ([labels]) => Object.entries(wanted).every(([label, text]) => labels[label] === text);
+    return this.families.get(name)?.filter(fits).reduce((sum, [, value]) => sum + value, 0);
   }
 
   /** Every series that has this label with this value: its whole name and its value. */

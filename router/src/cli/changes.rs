@@ -14,6 +14,7 @@ use postern_config::value::Timestamp;
 use serde_json::{Value, json};
 
 use super::logged::{self, Touched};
+use super::paint::{changed, painted};
 use super::{FOUND_PROBLEMS, Output, WRONG_USAGE, ask, read};
 use crate::freshness::unix_now;
 use crate::snapshot::compile::{Options, compile};
@@ -100,8 +101,8 @@ pub(super) fn run_diff(diff: &Diff) -> ExitCode {
         }
         Output::Text => {
             let (old, new) = (&said.0["generation"], &said.1["generation"]);
-            print!("{changes}");
-            println!("generation {old} → {new}: {}", summary(&changes));
+            let said = format!("{changes}generation {old} → {new}: {}", summary(&changes));
+            println!("{}", painted(&said, changed));
             if let Some(touched) = &touched {
                 print!("{touched}");
             }

@@ -7,6 +7,7 @@ use clap::Args;
 use postern_config::value::Period;
 use serde_json::{Value, json};
 
+use super::paint::{painted, reported};
 use super::{FOUND_PROBLEMS, Output, ask};
 
 #[derive(Args)]
@@ -40,7 +41,10 @@ pub(super) fn run(status: &Status) -> ExitCode {
             });
             println!("{}", serde_json::to_string_pretty(&all.collect::<Vec<_>>()).unwrap_or_default());
         }
-        Output::Text => told.iter().zip(&problems).for_each(|(one, problems)| println!("{}", one.to_text(problems))),
+        Output::Text => told
+            .iter()
+            .zip(&problems)
+            .for_each(|(one, problems)| println!("{}", painted(&one.to_text(problems), reported))),
     }
     match problems.iter().all(Vec::is_empty) {
         true => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::paint::{painted, remembered};
 use super::{FOUND_PROBLEMS, Output, WRONG_USAGE, ask};
 use crate::manual::{self, Entry};
 
@@ -58,8 +59,10 @@ pub(super) fn run(why: &Why) -> ExitCode {
             let all: Vec<Value> = found.iter().map(|one| json!({"request": one, "reason": entry_of(one)})).collect();
             println!("{}", serde_json::to_string_pretty(&all).unwrap_or_default());
         }
-        Output::Text if why.id.is_none() => found.iter().for_each(|one| println!("{}", in_one_line(one))),
-        Output::Text => found.iter().for_each(|one| println!("{}", to_text(one))),
+        Output::Text if why.id.is_none() => {
+            found.iter().for_each(|one| println!("{}", painted(&in_one_line(one), remembered)))
+        }
+        Output::Text => found.iter().for_each(|one| println!("{}", painted(&to_text(one), remembered))),
     }
     ExitCode::SUCCESS
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use postern_config::merged::{Counts, Digest, Header, Quarantined};
 
-pub(crate) use destination::{Destination, Speaks, TlsPlan};
+pub(crate) use destination::{AddressRefused, Destination, Speaks, TlsPlan};
 pub(crate) use hosts::HostSet;
 pub(crate) use plan::{ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts, TokenPlan};
 

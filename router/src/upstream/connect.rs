@@ -188,7 +188,7 @@ fn interleave(addresses: &[IpAddr], turn: usize) -> impl Iterator<Item = IpAddr>
     (0..addresses.len()).flat_map(move |place| [turned(&v6, place), turned(&v4, place)]).flatten()
 }
 
-async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+pub(super) async fn open(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     // Heads are written whole; waiting for more would only cost a round trip.
     stream.set_nodelay(true)?;
@@ -200,7 +200,7 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
 
 const KEEPALIVE: Duration = Duration::from_secs(45);
 
-async fn handshake(
+pub(super) async fn handshake(
     plan: &TlsPlan,
     offer: Offer,
     tcp: TcpStream,

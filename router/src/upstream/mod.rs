@@ -13,7 +13,9 @@ mod http1;
 mod http2;
 mod limits;
 mod pool;
+pub(crate) mod probe;
 mod resolve;
+pub(crate) mod shown;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -33,7 +35,7 @@ use tokio::time::Instant;
 pub(crate) use self::body::{UpstreamBody, UpstreamFault};
 pub(crate) use self::connect::Stream;
 pub(crate) use self::connections::Connections;
-pub(crate) use self::resolve::Resolver;
+pub(crate) use self::resolve::{Resolver, Unresolved};
 pub(crate) use self::tls::{ClientConfigs, Verify};
 
 use self::body::{Lease, OverHttp1};

@@ -148,6 +148,15 @@ pub(crate) fn client_config(
     Ok(Arc::new(config))
 }
 
+/// The same configuration with another verifier, for looking at a certificate that was just refused. `refuses_all` says
+/// yes to nothing, and no session of the real configuration is resumed, so nothing is ever sent over what it connects.
+pub(super) fn looking(config: &ClientConfig, refuses_all: Arc<super::shown::RefusesAll>) -> Arc<ClientConfig> {
+    let mut looking = config.clone();
+    looking.resumption = rustls::client::Resumption::disabled();
+    looking.dangerous().set_certificate_verifier(refuses_all);
+    Arc::new(looking)
+}
+
 /// Verifies against one name, whichever was asked for.
 ///
 /// For a private-zone name in front of API Gateway, which answers with `*.execute-api.{region}.amazonaws.com`

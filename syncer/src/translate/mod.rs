@@ -56,16 +56,22 @@ pub struct Rules {
 /// Makes the content of the next generation.
 pub fn translate(input: &Input<'_>) -> Content {
     let past = Past::of(input.previous);
+    let mut outcome = each_by_itself(input, &past);
+    conflict::settle(input, &past, &mut outcome);
+    outcome.finish(input, &past)
+}
+
+/// What becomes of each registration, before they have anything to do with each other's requests.
+fn each_by_itself(input: &Input<'_>, past: &Past<'_>) -> Outcome {
     let mut judged: Vec<Judged<'_>> = input.items.iter().map(|item| Judged::of(input, item)).collect();
     // The order of the store decides nothing.
     judged.sort_by(|a, b| (&a.id, &a.item.origin).cmp(&(&b.id, &b.item.origin)));
     let mut outcome = Outcome::default();
     for same_id in judged.chunk_by_mut(|a, b| a.id == b.id) {
-        settle::one_id(input, &past, same_id, &mut outcome);
+        settle::one_id(input, past, same_id, &mut outcome);
     }
-    settle::keep_unseen(input, &past, input.items, &mut outcome);
-    conflict::settle(input, &past, &mut outcome);
-    outcome.finish(input, &past)
+    settle::keep_unseen(input, past, input.items, &mut outcome);
+    outcome
 }
 
 /// Applies a new boundary to what was granted before, for as long as the registrations cannot be read: what it
@@ -211,5 +217,7 @@ impl Outcome {
     }
 }
 
+#[cfg(test)]
+mod measure;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use crate::item::Item;
 const BOUNDARY: &str = "apiVersion: postern/v1\nkind: Boundary\nhosts: [api.example.com, '*.api.example.com']\n\
 destinations:\n- {name: apis, hosts: ['*.internal.example.com']}\n";
 
-fn boundary(text: &str) -> Boundary {
+pub(super) fn boundary(text: &str) -> Boundary {
     let value = parse::values(text).unwrap().remove(0);
     Boundary::check(parse::document::<BoundaryDocument>(&value, schema::boundary()).unwrap()).unwrap()
 }
@@ -24,7 +24,7 @@ fn items(text: &str) -> Vec<Item> {
     values.into_iter().enumerate().map(|(index, value)| Item::readable(&format!("{index:04}"), &value)).collect()
 }
 
-fn rules() -> Rules {
+pub(super) fn rules() -> Rules {
     Rules { max_stale_route: Duration::from_secs(86_400), allow_loopback_destinations: false }
 }
 

@@ -15,6 +15,11 @@ pub(super) fn name_of(expect: &Expect) -> &'static str {
     }
 }
 
+/// Whether the router made an answer by itself: the destination says 200 to everything, and why to nothing.
+pub(super) fn is_the_routers(answer: &Message) -> bool {
+    answer.status != 200 || answer.field("x-postern-reason").is_some()
+}
+
 /// An arrival as a line of text.
 pub(super) fn told(arrival: &Arrival) -> String {
     match arrival {
