@@ -44,6 +44,8 @@ class Peer:
     """A proxy: `start`, measure, `stop`."""
 
     name = ""
+    # Whether it is there for the workloads alone that are about Postern itself.
+    aside = False
 
     def __init__(self, equipment, folder):
         self.equipment = equipment
@@ -125,6 +127,10 @@ def ask(port, path, headers=None):
 
 class Postern(Peer):
     name = "postern"
+    # Of what it tells while it serves: what can be chosen, as settings.
+    telling = """access_log = "{folder}/access.log"
+audit.directory = "{folder}/audit"
+"""
 
     def __init__(self, equipment, folder):
         super().__init__(equipment, folder)
@@ -137,15 +143,13 @@ class Postern(Peer):
     def command(self, site):
         merged = site.material.merged(site.routes, site.plain, site.tls)
         settings = self.write("settings.toml", f"""
-access_log = "{self.folder}/access.log"
+{self.telling.format(folder=self.folder, collector=site.plain)}
 workers = 1
 allow_loopback_destinations = true
 [limits]
 connections = {CONNECTIONS}
 connections_per_address = 0
 idle = "{IDLE_SECONDS}s"
-[audit]
-directory = "{self.folder}/audit"
 [shutdown]
 lame_duck = "0s"
 deadline = "1s"
@@ -167,6 +171,25 @@ minimum = "1.3"
 [[listeners.tls.certificates]]
 certificate_file = "{site.material.path("leaf.pem")}"
 key_file = "{site.material.path("leaf.key")}"
+"""
+
+
+class PosternSilent(Postern):
+    """Without all that can be left out of what it tells; metrics cannot."""
+
+    name = "postern-silent"
+    aside = True
+    telling = 'access_log = "off"'
+
+
+class PosternTraced(Postern):
+    """With traces of one request in a hundred, to a collector that takes them and does nothing."""
+
+    name = "postern-traced"
+    aside = True
+    telling = Postern.telling + """tracing.endpoint = "http://127.0.0.1:{collector}"
+tracing.protocol = "http"
+tracing.sampled = 0.01
 """
 
 
@@ -374,4 +397,4 @@ class Envoy(Peer):
                 "--disable-hot-restart", "--base-id", str(os.getpid())]
 
 
-KINDS = (Nginx, NginxAsItComes, HaProxy, Postern, Envoy)
+KINDS = (Nginx, NginxAsItComes, HaProxy, Postern, PosternSilent, PosternTraced, Envoy)

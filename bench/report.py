@@ -15,7 +15,8 @@ import statistics
 
 from peers import AS_NGINX
 
-TITLES = {"nginx": "nginx", "nginx-stock": "nginx as it comes", "haproxy": "HAProxy", "postern": "Postern", "envoy": "Envoy"}
+TITLES = {"nginx": "nginx", "nginx-stock": "nginx as it comes", "haproxy": "HAProxy", "postern": "Postern", "envoy": "Envoy",
+          "postern-silent": "Postern, log and audit off", "postern-traced": "Postern, and traces of 1 %"}
 UNITS = {"load": "µs CPU per request", "latency": "µs added at p50", "memory": "MB", "calls": "calls per request"}
 # More of the core than this without work: the proxy waited for its load, and batched less than at its limit. More than
 # this for other programs: its caches were not its own.
@@ -29,6 +30,7 @@ def unit(workload):
 def summary(workload, turns, skipped):
     """Of {peer: [turn per round]} the medians and ratios."""
     told = {"what": workload.what, "unit": unit(workload), "baseline": workload.baseline, "goal": workload.goal or None,
+            "aside": workload.aside,
             "skipped": skipped, "peers": {}}
     for peer, rounds in turns.items():
         good = [turn for turn in rounds if turn]
@@ -37,7 +39,7 @@ def summary(workload, turns, skipped):
         entry = {"median": {key: statistics.median(values) for key in good[0]
                             if (values := numbers(good, key))}, "rounds": [turn and turn["cost"] for turn in rounds]}
         entry["more"] = {key: value for key, value in good[-1].items() if isinstance(value, (str, dict))}
-        for other in ("nginx", "nginx-stock", "haproxy"):
+        for other in ("nginx", "nginx-stock", "haproxy", "postern-silent"):
             ratios = [mine["cost"] / theirs["cost"] for mine, theirs in zip(rounds, turns.get(other, []))
                       if mine and theirs and theirs["cost"]]
             if ratios:
@@ -75,6 +77,8 @@ def markdown(results):
              " | Postern / nginx | Postern / nginx as it comes | Postern / HAProxy | goal |",
              "|---|---|" + "---|" * (len(peers) + 4)]
     for name, told in results["workloads"].items():
+        if told["aside"]:
+            continue
         cells = [absolute(told, peer) for peer in peers]
         ratios = [ratio(told, other) for other in ("nginx", "nginx-stock", "haproxy")]
         goal = f"{told['goal']:.2f} × {TITLES[told['baseline']]}" if told["goal"] else "–"
@@ -82,7 +86,7 @@ def markdown(results):
     lines += ["", "Less is better everywhere. Ratios: median of the rounds (least to most). `*`: the proxy's core had "
                   f"nothing to do for more than {SHARE:.0%} of the time, so the load was the limit. `†`: other "
                   "programs took more than that of it."]
-    for part in (rates, added, memory, calls, left_out):
+    for part in (rates, telling, added, memory, calls, left_out):
         lines += part(results)
     return "\n".join(lines) + "\n"
 
@@ -121,6 +125,8 @@ def rates(results):
     """What each did in the time, for those who think in throughput."""
     rows = []
     for name, told in results["workloads"].items():
+        if told["aside"]:
+            continue
         cells = []
         for peer in results["peers"]:
             median = told["peers"].get(peer, {}).get("median", {})
@@ -146,6 +152,18 @@ def entries(results, workload):
         entry = results["workloads"].get(workload, {}).get("peers", {}).get(peer)
         if entry:
             yield TITLES[peer], entry
+
+
+def telling(results):
+    """What it costs that Postern tells what it does."""
+    rows = []
+    found = results["workloads"].get("telemetry", {}).get("peers", {})
+    for peer in ("postern-silent", "postern", "postern-traced"):
+        if entry := found.get(peer):
+            told = entry.get("to_postern-silent")
+            cell = f"**{told['median']:.2f}** ({told['least']:.2f} to {told['most']:.2f})" if told else "–"
+            rows.append(f"| {TITLES[peer]} | {figure(entry['median']['cost'])} | {cell} |")
+    return table("What telling costs", ["", "µs CPU per request", "to log and audit off"], rows)
 
 
 def added(results):

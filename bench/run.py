@@ -55,7 +55,8 @@ def measure(options, folder):
     stuff = material.Material(folder / "material", found)
     stuff.make()
     loads = probes.Loads(found, stuff)
-    kinds = [kind for kind in peers.KINDS if kind.name in options.peers and found.has(kind.name.partition("-")[0])]
+    chosen = [kind for kind in peers.KINDS if kind.aside or kind.name in options.peers]
+    kinds = [kind for kind in chosen if found.has(kind.name.partition("-")[0])]
     results = {
         "made": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": report.machine(),
@@ -63,7 +64,7 @@ def measure(options, folder):
         "method": {"rounds": options.rounds, "seconds": options.seconds, "idle_connections": options.idle},
         "load_average": [os.getloadavg()[0]],
         "missing": found.missing,
-        "peers": [kind.name for kind in kinds],
+        "peers": [kind.name for kind in kinds if not kind.aside],
         "workloads": {},
     }
     with loads.destination() as destination:
@@ -89,7 +90,7 @@ class Run:
     def workload(self, workload, kinds):
         skipped, running = {}, []
         try:
-            for kind in kinds:
+            for kind in workload.among(kinds):
                 peer = kind(self.found, self.folder)
                 why = peer.lacks(workload) or self._start(workload, peer)
                 if why:

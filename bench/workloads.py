@@ -37,6 +37,12 @@ class Workload:
     per: str = "request"          # request, or GB where bytes are what counts
     baseline: str = "nginx"
     goal: float = 0               # at most so much of the baseline
+    aside: bool = False           # whether it is about Postern itself
+
+    def among(self, kinds):
+        """The peers that it is for."""
+        return [kind for kind in kinds if kind.aside or kind.name == "postern"] if self.aside else \
+            [kind for kind in kinds if not kind.aside]
 
     def port(self, site):
         return {"plain": site.front, "tls": site.front_tls, "h2c": site.front_h2c}[self.front]
@@ -64,6 +70,8 @@ WORKLOADS = [
              targets="gateway-rs.txt", gateway=True, baseline="haproxy", goal=0.50),
     Workload("gateway-policy", "the same with a policy on a claim, and 1 % in an audit log",
              targets="gateway-po.txt", gateway=True, baseline="haproxy"),
+    Workload("telemetry", "GET 1 KB with and without log, audit and traces of 1 %", aside=True,
+             baseline="postern-silent", goal=1.10),
     Workload("latency", "added latency at 2 000 requests a second, open loop", kind="latency", goal=0.97),
     Workload("memory", "resident memory at 10 000 routes, and per idle connection", kind="memory", routes=10_000),
     Workload("syscalls", "system calls per request, GET 1 KB", kind="calls"),

@@ -34,11 +34,13 @@ struct Answers {
     small: Vec<u8>,
     medium: Vec<u8>,
     large: Vec<u8>,
+    /// To a batch of traces, as a collector answers.
+    traces: Vec<u8>,
 }
 
 impl Answers {
     fn new() -> Self {
-        Self { small: answer(1 << 10), medium: answer(100 << 10), large: answer(10 << 20) }
+        Self { small: answer(1 << 10), medium: answer(100 << 10), large: answer(10 << 20), traces: answer(0) }
     }
 
     fn of(&self, path: &[u8]) -> &[u8] {
@@ -46,6 +48,8 @@ impl Answers {
             &self.medium
         } else if path.ends_with(b"/10m") {
             &self.large
+        } else if path.ends_with(b"/v1/traces") {
+            &self.traces
         } else {
             &self.small
         }
