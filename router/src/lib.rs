@@ -179,14 +179,7 @@ impl Router {
         let shared = Arc::new(shared(&settings, cores, spread, noted.clone(), key_keeper.as_ref()));
         let log = log_writer(&settings)?;
         let traces = trace_writer(&settings)?;
-        let log_lines_dropped = log.as_ref().map(LogWriter::dropped).unwrap_or_default();
-        let metrics = Metrics {
-            certificates: listeners.certificates,
-            audit: noted,
-            log_lines_dropped,
-            traces: traces.as_ref().map(TraceWriter::counts).unwrap_or_default(),
-            ..Metrics::new(cores)
-        };
+        let metrics = metrics(cores, listeners.certificates, noted, log.as_ref(), traces.as_ref());
         let mut threads = Vec::new();
         let (ways, inquiries) = inquiry::channels(cores);
         let ends = incoming.into_iter().zip(inquiries);
@@ -406,6 +399,18 @@ fn log_writer(settings: &Settings) -> Result<Option<LogWriter>, StartError> {
             Err(error) => Err(StartError::AccessLog { sink: sink.to_owned(), error }),
         },
     }
+}
+
+fn metrics(
+    cores: usize,
+    certificates: Vec<Certificates>,
+    audit: Option<Arc<Audit>>,
+    log: Option<&LogWriter>,
+    traces: Option<&TraceWriter>,
+) -> Metrics {
+    let log_lines_dropped = log.map(LogWriter::dropped).unwrap_or_default();
+    let traces = traces.map(TraceWriter::counts).unwrap_or_default();
+    Metrics { certificates, audit, log_lines_dropped, traces, ..Metrics::new(cores) }
 }
 
 fn audit_writer(settings: &Settings) -> Result<Option<AuditWriter>, StartError> {

@@ -118,9 +118,11 @@ async fn run<B: ClientBody>(
     check_signature(&request, &snapshot, &permit, target, now, core.shared.signature_skew)?;
     exchange.record.destination = Some(Arc::clone(target.destination.name()));
     let vouched = vouch(core, &permit, now)?;
-    let traced = exchange.onward(target, request.head.fields(), |name| has_signed(&request.head, name));
-    let (upgrade, peer) = (handshake.is_some(), arrival.peer);
-    let outbound = outbound(&request, peer, &snapshot, &permit, target, upgrade, vouched.as_deref(), traced.as_ref());
+    let outbound = {
+        let traced = exchange.onward(target, request.head.fields(), |name| has_signed(&request.head, name));
+        let (upgrade, peer) = (handshake.is_some(), arrival.peer);
+        outbound(&request, peer, &snapshot, &permit, target, upgrade, vouched.as_deref(), traced.as_ref())
+    };
     let counted = (framing != Framing::None).then(|| exchange.bytes_in());
     let body = Metered::new(body, framing, permit.route().body_max, counted);
     let began = exchange.began();

@@ -1,6 +1,8 @@
 //! Rules about the source itself, each held against the real tree: who may know what, how long things are, which
 //! words have no place here.
 
+mod traces;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -307,32 +309,6 @@ const LAYERS: &[Row] = &[
         "only authenticate reads credentials",
     ),
     (
-        "router/src/",
-        &["TcpStream::connect"],
-        &[
-            "router/src/upstream/connect.rs", "router/src/cli.rs", "router/src/hints.rs",
-            "router/src/trace/collector.rs",
-        ],
-        "one dialer makes every socket towards a destination; hints asks the syncer, and collector is the operator's, off \
-         the way of requests",
-    ),
-    ("router/src/", &["opentelemetry", "tonic::"], &["router/src/trace/"], "one place knows OpenTelemetry"),
-    (
-        "router/src/trace/",
-        &[
-            "tokio::", "std::fs", "SystemTime::now", "Instant::now", "crate::services", "crate::pipeline",
-            "crate::settings",
-        ],
-        &["router/src/trace/collector.rs", "router/src/trace/export.rs", "router/src/trace/outbox.rs"],
-        "what is told and kept of a trace is decided without clocks; only who sends does I/O",
-    ),
-    (
-        "router/src/",
-        &["\"traceparent", "\"x-amzn-trace-id"],
-        &["router/src/trace/"],
-        "only trace reads and writes headers about traces",
-    ),
-    (
         "router/src/http1/",
         &[
             "tokio::", "std::net", "std::time", "crate::stage", "crate::snapshot", "crate::pipeline", "crate::reject",
@@ -349,7 +325,7 @@ const LAYERS: &[Row] = &[
 fn nobody_knows_what_they_must_not_know() {
     let sources = files(".rs");
     let mut findings = Vec::new();
-    for (folder, forbidden, except, reason) in LAYERS {
+    for (folder, forbidden, except, reason) in LAYERS.iter().chain(traces::LAYERS) {
         let here: Vec<&Source> = sources
             .iter()
             .filter(|source| source.path.starts_with(folder) && (source.path.starts_with("tests/") || !source.test))

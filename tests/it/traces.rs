@@ -101,7 +101,8 @@ fn a_request_and_what_its_destination_was_asked_are_spans() {
         ] {
             assert_eq!(request.get(name), value, "{name}");
         }
-        assert_eq!((attempt.get("server.address"), attempt.get("http.response.status_code")), ("localhost:", "200"));
+        assert_eq!((attempt.get("server.address"), attempt.get("http.response.status_code")), ("localhost", "200"));
+        assert_eq!(attempt.get("server.port"), scene.origin.port().to_string());
         let names: Vec<&str> = attempt.events.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["resolved", "connected", "request_sent", "first_byte"]);
         let times: Vec<u64> = attempt.events.iter().map(|(_, at)| *at).collect();

@@ -36,7 +36,7 @@ pub struct Tracing {
     /// What the router calls itself in them.
     pub service_name: String,
     /// More of what they are of, e.g. `"deployment.environment.name" = "production"`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub resource: BTreeMap<String, String>,
 }
 

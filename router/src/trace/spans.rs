@@ -72,7 +72,10 @@ fn attempt(kept: &Kept, scope: &InstrumentationScope) -> SpanData {
     let mut attributes = Attributes::default();
     let name = method(kept, &mut attributes);
     let (destination, host) = kept.destination.as_ref().map_or(("", None), |(name, host)| (name, host.as_ref()));
-    attributes.add_some("server.address", host.and_then(|host| host.to_str().ok()).map(str::to_owned));
+    let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let (name_of_host, port) = host.rsplit_once(':').unwrap_or((host, ""));
+    attributes.add("server.address", name_of_host.to_owned());
+    attributes.add_some("server.port", port.parse::<i64>().ok());
     attributes.add("postern.destination", destination.to_owned());
     attributes.add("postern.connection.reused", kept.phases.reused);
     let again = kept.phases.attempts.saturating_sub(1);
