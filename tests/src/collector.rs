@@ -1,6 +1,7 @@
 //! A collector of OpenTelemetry: OTLP/gRPC served by tonic, OTLP/HTTP by a scripted destination. It keeps what it gets.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
@@ -9,6 +10,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
+use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
@@ -100,11 +102,26 @@ impl Collector {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
-                let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener).unwrap());
+                let incoming = TcpIncoming::from(TcpListener::from_std(listener).unwrap());
                 Server::builder().add_service(service).serve_with_incoming(incoming).await.unwrap();
             });
         });
         Self { endpoint, book, _origin: None }
+    }
+
+    /// One that speaks OTLP/gRPC over TLS, as `localhost`, to who offers HTTP/2.
+    pub fn grpc_secure(authority: &Authority) -> Self {
+        let plain = Self::grpc();
+        let behind: SocketAddr = plain.endpoint.trim_start_matches("http://").parse().unwrap();
+        let config = authority.sign(&["localhost"], Validity::Now).server(&[b"h2"]);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        listener.set_nonblocking(true).unwrap();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(end_tls(tokio_rustls::TlsAcceptor::from(config), listener, behind));
+        });
+        Self { endpoint, ..plain }
     }
 
     /// One that speaks OTLP/HTTP.
@@ -154,6 +171,20 @@ impl Collector {
             let below = spans.into_iter().filter(|span| span.parent == request.id && span.trace == request.trace);
             Some([vec![request.clone()], below.collect()].concat())
         })
+    }
+}
+
+/// Takes TLS off connections and hands on what is in them.
+async fn end_tls(acceptor: tokio_rustls::TlsAcceptor, listener: std::net::TcpListener, behind: SocketAddr) {
+    let listener = TcpListener::from_std(listener).unwrap();
+    while let Ok((stream, _)) = listener.accept().await {
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            let Ok(mut secure) = acceptor.accept(stream).await else { return };
+            assert_eq!(secure.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+            let mut plain = TcpStream::connect(behind).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut secure, &mut plain).await;
+        });
     }
 }
 

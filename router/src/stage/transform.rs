@@ -16,7 +16,7 @@ use crate::digits;
 use crate::http1::{Fields, Framing, Outbound, RequestHead, ResponseHead, Version, write_field};
 use crate::place::{self, TokenPlace};
 use crate::snapshot::{ClaimPath, PathPart, PathPlan, RoutePlan, Target};
-use crate::trace::Onward;
+use crate::trace::{HEADERS, Onward};
 
 /// What the router writes of its own into a request's head, or about.
 const OWN: usize = 384;
@@ -90,7 +90,8 @@ pub(crate) fn request<'p>(
     let mut outbound = Outbound::new(out, head.method().clone(), upgrade);
     outbound.te_trailers = head.version() == Version::Http2 && head.lists("te", "trailers");
     if head.version() == Version::Http2 && head.framing() != Framing::None {
-        outbound.barred = settable.into();
+        let traces = traced.map_or(&[][..], |_| &HEADERS);
+        outbound.barred = settable.iter().chain(traces).cloned().collect();
     }
     outbound
 }

@@ -26,8 +26,17 @@ pub(crate) use kept::{Kept, OfRoute};
 pub(crate) use onward::Onward;
 pub(crate) use outbox::{Outbox, TraceCounts};
 
+use http::HeaderName;
+
 use crate::http1::Fields;
 use crate::snapshot::Chance;
+
+/// The headers about a trace.
+pub(crate) static HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static(w3c::TRACEPARENT),
+    HeaderName::from_static(w3c::TRACESTATE),
+    HeaderName::from_static(xray::AMZN_TRACE_ID),
+];
 
 /// The id of a trace; never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
