@@ -133,7 +133,7 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     explanation.destination = Some(destination.name().to_string());
     // Nobody but the running router can sign.
     let vouched = (route.identity_token.is_some() && permit.principal().is_proved()).then_some("…");
-    let written = outbound(&request, peer, snapshot, &permit, target, handshake.is_some(), vouched);
+    let written = outbound(&request, peer, snapshot, &permit, target, handshake.is_some(), vouched, None);
     let written = written.framed(Framing::None);
     let head = RequestHead::parse(&written)?;
     let scheme = if destination.tls().is_some() { "https" } else { "http" };

@@ -3,7 +3,7 @@
 //! [`Router::start`] brings it up, [`Router::stop`] ends it in peace; the commands are in [`cli`]. This is the
 //! one place that sees every module. Threads: one for each core with everything a request needs on it, one for
 //! watching and compiling, one for certificates where there are any, one for the admin listener, a few for
-//! passwords, one for the access log.
+//! passwords, one for the access log, one for traces where they are on.
 
 mod admin;
 mod alarm;
@@ -46,6 +46,7 @@ mod services;
 pub mod settings;
 mod snapshot;
 mod stage;
+mod trace;
 mod tunnels;
 mod upstream;
 mod websocket;
@@ -58,6 +59,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use postern_config::document::Roots;
 use postern_config::merged::FileKey;
 use tokio::runtime::LocalRuntime;
 
@@ -74,11 +76,13 @@ use crate::observe::{Certificates, LogBuffer, LogWriter, Metrics};
 use crate::passwords::Passwords;
 use crate::services::{Core, Shared};
 use crate::settings::Settings;
+use crate::snapshot::Chance;
 use crate::snapshot::compile::Options;
 use crate::snapshot::store::Store;
 use crate::snapshot::transition::Transitions;
 use crate::snapshot::watch::{FileWatch, Wake};
 use crate::stage::identify::Trust;
+use crate::trace::{Believed, Collector, Outbox, Protocol, Rules, TraceWriter};
 use crate::upstream::{Resolver, Upstreams};
 
 /// The allocator of the router's binary and tests; chosen by measurement, see `docs/measurements.md`.
@@ -123,6 +127,9 @@ pub enum StartError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// Traces cannot be sent.
+    #[error("cannot send traces: {0}")]
+    Tracing(String),
     /// A thread or a runtime cannot be made.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -151,6 +158,7 @@ pub struct Router {
     watcher: Option<JoinHandle<()>>,
     log: Option<LogWriter>,
     audit: Option<AuditWriter>,
+    traces: Option<TraceWriter>,
 }
 
 impl Router {
@@ -175,9 +183,8 @@ impl Router {
         let key_keeper = key_keeper(&settings)?;
         let shared = Arc::new(shared(&settings, cores, spread, noted.clone(), key_keeper.as_ref()));
         let log = log_writer(&settings)?;
-        let log_lines_dropped = log.as_ref().map(LogWriter::dropped).unwrap_or_default();
-        let metrics =
-            Metrics { certificates: listeners.certificates, audit: noted, log_lines_dropped, ..Metrics::new(cores) };
+        let traces = trace_writer(&settings)?;
+        let metrics = metrics(cores, listeners.certificates, noted, log.as_ref(), traces.as_ref());
         let mut threads = Vec::new();
         let (ways, inquiries) = inquiry::channels(cores);
         let ends = incoming.into_iter().zip(inquiries);
@@ -186,6 +193,7 @@ impl Router {
                 shared: Arc::clone(&shared),
                 metrics: Arc::clone(&metrics.cores[index]),
                 log: log.as_ref().map_or_else(LogBuffer::off, LogWriter::buffer),
+                traces: traces.as_ref().map(TraceWriter::outbox).unwrap_or_default(),
                 dns_servers: settings.dns_servers.clone(),
                 bounds: bounds(&settings, cores),
                 entrances,
@@ -221,6 +229,7 @@ impl Router {
             watcher: Some(watcher),
             log,
             audit,
+            traces,
         })
     }
 
@@ -247,11 +256,16 @@ impl Router {
         for thread in self.threads.drain(..).chain(self.watcher.take()) {
             let _ = thread.join();
         }
+        // It sends while the logs are written.
+        let traces = self.traces.take().map(TraceWriter::end);
         if let Some(log) = self.log.take() {
             log.finish();
         }
         if let Some(audit) = self.audit.take() {
             audit.finish();
+        }
+        if let Some(traces) = traces {
+            traces.wait();
         }
     }
 }
@@ -333,7 +347,42 @@ fn shared(
         hints: Arc::new(Hints::new(settings.syncer_address())),
         limiter: Limiter::new(std::time::Instant::now()),
         identity_keys: key_keeper.map(KeyKeeper::keys),
+        tracing: trace_rules(&settings.tracing),
     }
+}
+
+/// How traces are begun and kept, where there is a collector for them.
+fn trace_rules(tracing: &settings::Tracing) -> Option<Rules> {
+    tracing.endpoint.as_ref()?;
+    Some(Rules {
+        share: Chance::from_fraction(tracing.sampled),
+        slow: tracing.slow.duration(),
+        believed: match tracing.trust {
+            settings::TraceTrust::Proxies => Believed::Proxies,
+            settings::TraceTrust::All => Believed::All,
+            settings::TraceTrust::None => Believed::None,
+        },
+        always_amzn: tracing.x_amzn_trace_id == settings::AmznTraceId::Always,
+    })
+}
+
+fn trace_writer(settings: &Settings) -> Result<Option<TraceWriter>, StartError> {
+    let tracing = &settings.tracing;
+    let Some(endpoint) = tracing.collector() else { return Ok(None) };
+    let roots = tracing.ca_file.as_ref().map(|path| Roots::PemFile(path.display().to_string()));
+    let collector = Collector {
+        endpoint,
+        protocol: match tracing.protocol {
+            settings::OtlpProtocol::Grpc => Protocol::Grpc,
+            settings::OtlpProtocol::Http => Protocol::Http,
+        },
+        headers: tracing.headers().map_err(StartError::Tracing)?,
+        roots: roots.unwrap_or_default(),
+        timeout: tracing.timeout.duration(),
+    };
+    TraceWriter::start(trace::Setup { collector, resource: tracing.attributes() })
+        .map(Some)
+        .map_err(StartError::Tracing)
 }
 
 fn key_keeper(settings: &Settings) -> Result<Option<KeyKeeper>, StartError> {
@@ -356,6 +405,18 @@ fn log_writer(settings: &Settings) -> Result<Option<LogWriter>, StartError> {
             Err(error) => Err(StartError::AccessLog { sink: sink.to_owned(), error }),
         },
     }
+}
+
+fn metrics(
+    cores: usize,
+    certificates: Vec<Certificates>,
+    audit: Option<Arc<Audit>>,
+    log: Option<&LogWriter>,
+    traces: Option<&TraceWriter>,
+) -> Metrics {
+    let log_lines_dropped = log.map(LogWriter::dropped).unwrap_or_default();
+    let traces = traces.map(TraceWriter::counts).unwrap_or_default();
+    Metrics { certificates, audit, log_lines_dropped, traces, ..Metrics::new(cores) }
 }
 
 fn audit_writer(settings: &Settings) -> Result<Option<AuditWriter>, StartError> {
@@ -391,6 +452,7 @@ struct CoreParts {
     shared: Arc<Shared>,
     metrics: Arc<observe::CoreMetrics>,
     log: LogBuffer,
+    traces: Outbox,
     dns_servers: Vec<SocketAddr>,
     bounds: Bounds,
     entrances: Vec<Entrance>,
@@ -421,7 +483,8 @@ fn serve_core(parts: CoreParts) {
             Ok(resolver) => resolver,
             Err(error) => return tracing::error!(%error, "a core cannot resolve names"),
         };
-        let core = Rc::new(Core::new(parts.index, parts.shared, parts.metrics, Upstreams::new(resolver), parts.log));
+        let upstreams = Upstreams::new(resolver);
+        let core = Rc::new(Core::new(parts.index, parts.shared, parts.metrics, upstreams, parts.log, parts.traces));
         let asked = Rc::clone(&core);
         let known = move |question: &_| asked.recent(|recent| recent.answer(question));
         tokio::task::spawn_local(inquiry::answer(parts.inquiries, known));

@@ -28,6 +28,7 @@ use crate::stage::identify::{self, Arrival, identify};
 use crate::stage::limit::{limit_body, limit_rate};
 use crate::stage::transform;
 use crate::stage::upgrade::upgrade;
+use crate::trace::Onward;
 use crate::upstream::{self, Content};
 
 /// What a client gets.
@@ -101,6 +102,7 @@ async fn run<B: ClientBody>(
     let now = crate::freshness::unix_now();
     let request = identify(head, arrival, &core.shared.trust, &snapshot.hosts, exchange.id.clone())?;
     exchange.record.client = Some(request.client);
+    exchange.record.scheme = request.scheme;
     let found = find(&snapshot, &request, now, |_, _| {});
     exchange.record.host = Some(request.host.clone());
     let route = found?;
@@ -126,8 +128,11 @@ async fn run<B: ClientBody>(
     check_signature(&request, &snapshot, &permit, target, now, core.shared.signature_skew)?;
     exchange.record.destination = Some(Arc::clone(target.destination.name()));
     let vouched = vouch(core, &permit, now)?;
-    let outbound =
-        outbound(&request, arrival.peer, &snapshot, &permit, target, handshake.is_some(), vouched.as_deref());
+    let outbound = {
+        let traced = exchange.onward(target, request.head.fields(), |name| has_signed(&request.head, name));
+        let (upgrade, peer) = (handshake.is_some(), arrival.peer);
+        outbound(&request, peer, &snapshot, &permit, target, upgrade, vouched.as_deref(), traced.as_ref())
+    };
     let counted = (framing != Framing::None).then(|| exchange.bytes_in());
     let body = Metered::new(body, framing, permit.route().body_max, counted);
     let began = exchange.began();
@@ -218,7 +223,13 @@ pub(crate) fn check_signature(
     signed.fits(host, now, skew, |name| transform::arrives(head, &snapshot.settable, name))
 }
 
+/// Whether the client signed a header, for whoever checks signatures: also where the router asks for none.
+fn has_signed(head: &RequestHead, name: &str) -> bool {
+    Signed::read(head.fields(), head.query()).is_some_and(|signed| signed.covers(name))
+}
+
 /// The head as the destination gets it; framing is written by whoever sends the body.
+#[allow(clippy::too_many_arguments, reason = "each is another stage's result")]
 pub(crate) fn outbound(
     request: &identify::Request,
     peer: IpAddr,
@@ -227,6 +238,7 @@ pub(crate) fn outbound(
     target: &Target,
     upgrade: bool,
     identity_token: Option<&str>,
+    traced: Option<&Onward<'_>>,
 ) -> Outbound {
     let principal = permit.principal();
     // Where something else than a token or a key proved the caller nothing is taken off: what is signed stays as it is.
@@ -235,7 +247,18 @@ pub(crate) fn outbound(
     let off = if principal.has_token() || tried { &*permit.route().ways } else { &[] };
     let off = off.iter().flat_map(Way::places);
     let claim = |path: &_| principal.claim(path);
-    transform::request(request, peer, permit.route(), target, &snapshot.settable, upgrade, &off, identity_token, claim)
+    transform::request(
+        request,
+        peer,
+        permit.route(),
+        target,
+        &snapshot.settable,
+        upgrade,
+        &off,
+        identity_token,
+        traced,
+        claim,
+    )
 }
 
 /// The token that tells the destination who calls. A route that asks for one gets no request through without: a

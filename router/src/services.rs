@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,7 +14,9 @@ use tokio::time::Instant;
 use crate::audit::Audit;
 use crate::authorizers::Authorizers;
 use crate::drain::Drain;
+use crate::freshness::unix_now;
 use crate::hints::Hints;
+use crate::http1::RequestHead;
 use crate::identity_token::{Keys, Minted};
 use crate::limiter::Limiter;
 use crate::listener::Spread;
@@ -23,6 +26,7 @@ use crate::snapshot::store::{Store, View};
 use crate::snapshot::{RoutePlan, Snapshot};
 use crate::stage::authenticate::Memory;
 use crate::stage::identify::Trust;
+use crate::trace::{Kept, Outbox, Rules, Trace};
 use crate::tunnels::Tunnels;
 use crate::upstream::{Connections, Upstreams};
 
@@ -56,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) limiter: Limiter,
     /// What identity tokens are signed with, when they can be.
     pub(crate) identity_keys: Option<Arc<Keys>>,
+    /// How traces are begun and which are kept, where they are on.
+    pub(crate) tracing: Option<Rules>,
 }
 
 /// One core's own.
@@ -70,6 +76,7 @@ pub(crate) struct Core {
     view: RefCell<View>,
     log: RefCell<LogBuffer>,
     recent: RefCell<Recent>,
+    traces: RefCell<Outbox>,
     /// Tokens that were verified a moment ago, keys that are asked for, and what authorizers ruled.
     pub(crate) tokens: Memory,
     /// Identity tokens that were made a moment ago.
@@ -89,6 +96,7 @@ impl Core {
         metrics: Arc<CoreMetrics>,
         upstreams: Upstreams,
         log: LogBuffer,
+        traces: Outbox,
     ) -> Self {
         Self {
             index,
@@ -101,6 +109,7 @@ impl Core {
             authorizers: Authorizers::default(),
             log: RefCell::new(log),
             recent: RefCell::default(),
+            traces: RefCell::new(traces),
             minted: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             route_series: Index::default(),
@@ -146,6 +155,18 @@ impl Core {
         }
     }
 
+    /// The trace of what came from `peer`; none where traces are off.
+    pub(crate) fn begin_trace(&self, head: Option<&RequestHead>, peer: IpAddr) -> Option<Trace> {
+        let rules = self.shared.tracing.as_ref()?;
+        let believed = rules.believes(|| self.shared.trust.vouches_for(peer));
+        Some(Trace::begin(head.map(RequestHead::fields), believed, unix_now(), || self.random()))
+    }
+
+    /// Keeps a trace, when there is room.
+    pub(crate) fn keep_trace(&self, asked: bool, make: impl FnOnce() -> Kept) {
+        self.traces.borrow_mut().offer(asked, make);
+    }
+
     /// What is remembered of the last requests.
     pub(crate) fn recent<T>(&self, look: impl FnOnce(&Recent) -> T) -> T {
         look(&self.recent.borrow())
@@ -173,6 +194,7 @@ impl Core {
     /// serves, frees the old one.
     pub(crate) fn tend(&self) {
         self.log.borrow_mut().flush();
+        self.traces.borrow_mut().tend();
         self.exchange_hints();
         let counters = self.upstreams.counters();
         self.metrics.dials.set(counters.dials);

@@ -6,6 +6,7 @@ mod access_log;
 mod audit;
 mod identity_token;
 mod listeners;
+mod tracing;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use postern_config::problem::did_you_mean;
 use postern_config::value::{Network, Period};
 use serde::{Deserialize, Serialize};
 
+pub use self::tracing::{AmznTraceId, OtlpProtocol, TraceTrust, Tracing};
 pub use access_log::AccessLogFormat;
 pub use audit::AuditLog;
 pub use identity_token::IdentityTokens;
@@ -86,6 +88,9 @@ pub struct Settings {
     /// What tokens for destinations are signed with.
     #[serde(default)]
     pub identity_token: IdentityTokens,
+    /// Where traces go, and how many.
+    #[serde(default)]
+    pub tracing: Tracing,
     /// Bounds of connections and time.
     pub limits: Limits,
     /// How the router ends.
@@ -186,6 +191,7 @@ impl Default for Settings {
             access_log_fields: Vec::new(),
             audit: AuditLog::default(),
             identity_token: IdentityTokens::default(),
+            tracing: Tracing::default(),
             limits: Limits::default(),
             shutdown: Shutdown::default(),
         }
@@ -258,6 +264,7 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
     wrong.extend(audit::problems(&settings.audit));
     wrong.extend(access_log::problems(settings));
     wrong.extend(identity_token::problems(&settings.identity_token, &settings.health_path));
+    wrong.extend(tracing::problems(&settings.tracing));
     let mut demand = |holds: bool, text: &str| {
         if !holds {
             wrong.push(text.to_owned());

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use postern_config::api_key::Pepper;
 use postern_tests::{
-    Client, Message, Origin, Reply, Request, Router, Signer, Site, base64url, basic, boundary_with, over_http2,
-    registration, run_in, seconds_from_now,
+    Client, Collector, Message, Origin, Reply, Request, Router, Signer, Site, base64url, basic, boundary_with,
+    over_http2, registration, run_in, seconds_from_now,
 };
 use serde_json::json;
 
@@ -21,6 +21,7 @@ struct Scene {
     signer: Signer,
     router: Router,
     origin: Origin,
+    collector: Collector,
 }
 
 impl Scene {
@@ -61,10 +62,14 @@ impl Scene {
         let site = Site::new(&boundary_with(&[origin.port()], &identity), &routes);
         let log = site.path().join("access.log").display().to_string();
         let audit = site.path().join("audit").display().to_string();
+        let collector = Collector::grpc();
         let router = Router::start(
             &site.merged(),
             &["--access-log", &log],
             &[
+                ("POSTERN_ROUTER_TRACING__ENDPOINT", collector.endpoint()),
+                ("POSTERN_ROUTER_TRACING__SAMPLED", "1.0"),
+                ("POSTERN_ROUTER_TRACING__TRUST", "all"),
                 ("POSTERN_LOG", "trace"),
                 ("POSTERN_ROUTER_AUDIT__DIRECTORY", &audit),
                 ("POSTERN_ROUTER_AUDIT__KEY", &format!("{CANARY}-key-of-the-audit-log")),
@@ -72,7 +77,7 @@ impl Scene {
             ],
         );
         router.until_ready();
-        Self { site, signer, router, origin }
+        Self { site, signer, router, origin, collector }
     }
 
     fn token(&self, sub: &str) -> String {
@@ -116,6 +121,8 @@ impl Scene {
             get(&format!("/?password={CANARY}")),
             get("/odd").header("x-secret", CANARY),
             get("/broken"),
+            get("/").header("traceparent", CANARY).header("tracestate", CANARY).header("x-amzn-trace-id", CANARY),
+            get("/").header("baggage", CANARY).header("user-agent", CANARY).header("referer", CANARY),
             Request::new("POST", "/").body(CANARY),
             Request::new("POST", "/broken").body(CANARY.repeat(1_000)),
             // Refused in the codec: what is odd is said, and not what it was.
@@ -169,6 +176,8 @@ fn what_clients_send_in_secret_is_told_nowhere() {
     scene.router.signal("TERM");
     scene.router.wait(std::time::Duration::from_secs(30));
     told.push(scene.router.diagnostics());
+    assert!(scene.collector.spans().len() > 30, "{}", scene.collector.spans().len());
+    told.push(scene.collector.raw());
     for text in &told {
         assert!(!text.contains(CANARY), "{}", around(text));
     }

@@ -54,6 +54,7 @@ mod timeouts;
 mod tls;
 mod token_rules;
 mod tokens;
+mod traces;
 mod waiting;
 mod watching;
 mod websocket;

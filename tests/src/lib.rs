@@ -13,6 +13,7 @@
 
 mod browser;
 mod client;
+mod collector;
 mod corpus;
 mod desk;
 mod dns;
@@ -43,6 +44,7 @@ pub mod websocket;
 
 pub use browser::{Browser, Seen, keep_screenshot};
 pub use client::{Answer, Client, Request};
+pub use collector::{Collector, KeptSpan};
 pub use corpus::{Case, Expect, MARK, Way, play, shown};
 pub use desk::Desk;
 pub use dns::Dns;

@@ -100,6 +100,15 @@ impl Certificate {
         self.key.serialize_pem()
     }
 
+    /// What a server needs that shows it and speaks these protocols (ALPN).
+    pub(crate) fn server(&self, protocols: &[&[u8]]) -> Arc<ServerConfig> {
+        let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = builder.with_protocol_versions(rustls::ALL_VERSIONS).unwrap().with_no_client_auth();
+        let mut config = builder.with_single_cert(vec![self.der()], self.key()).unwrap();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Arc::new(config)
+    }
+
     pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::try_from(self.key.serialize_der()).unwrap()
     }

@@ -63,6 +63,7 @@ impl<'b> Choice<'b> {
             telemetry: Telemetry {
                 access_log: self.first("telemetry.access_log", |one| one.telemetry.access_log.as_ref()),
                 audit: self.first("telemetry.audit", |one| one.telemetry.audit.as_ref()),
+                traces: self.first("telemetry.traces", |one| one.telemetry.traces.as_ref()),
             },
             path: self.first("path", |one| one.path.as_ref()),
             websocket: self.first("websocket", |one| one.websocket.as_ref()),

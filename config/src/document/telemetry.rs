@@ -16,6 +16,10 @@ pub struct Telemetry {
     /// The share of them in the audit log; what the router's setting `audit.allowed` says when nobody says anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Share>,
+    /// The share of them that a collector gets traces of, unless somebody in front has decided; what the router's setting
+    /// `tracing.sampled` says when nobody says anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traces: Option<Share>,
 }
 
 mapping!(Telemetry);

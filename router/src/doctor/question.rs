@@ -143,7 +143,7 @@ pub(crate) fn judge(snapshot: &Snapshot, plan: &RoutePlan, request: &Request, no
 pub(crate) fn outbound(snapshot: &Snapshot, plan: &RoutePlan, target: &Target, request: &Request) -> Outbound {
     let is_signed = Signed::read(request.head.fields(), request.head.query()).is_some();
     let off: Vec<&TokenPlace> = if is_signed { Vec::new() } else { plan.ways.iter().flat_map(Way::places).collect() };
-    transform::request(request, HERE, plan, target, &snapshot.settable, false, &off.into_iter(), None, |_| None)
+    transform::request(request, HERE, plan, target, &snapshot.settable, false, &off.into_iter(), None, None, |_| None)
 }
 
 /// What the router has against the signature of a request; nothing where there is none.

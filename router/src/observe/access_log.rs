@@ -186,6 +186,10 @@ pub(super) fn line(out: &mut Vec<u8>, exchange: &Exchange, took: Duration, agent
     if record.destination.is_some() {
         line.raw(",\"reused\":", if phases.reused { "true" } else { "false" });
     }
+    if let Some(traced) = &exchange.traced {
+        // Digits are ASCII.
+        line.plain(",\"trace_id\":\"", std::str::from_utf8(&traced.trace.id().digits()).unwrap_or_default());
+    }
     line.end();
 }
 
@@ -200,11 +204,11 @@ fn who_sent(line: &mut Line<'_>, head: &RequestHead) {
 }
 
 /// Every field that a line may have.
-pub(crate) const FIELDS: [&str; 29] = [
+pub(crate) const FIELDS: [&str; 30] = [
     "time", "request_id", "method", "host", "path", "user_agent", "referer", "status", "reason", "detail", "route",
     "owner", "destination", "generation", "client", "principal", "authenticated_by", "policy", "shadow_denied",
     "destination_error", "bytes_in", "bytes_out", "duration_ms", "resolve_ms", "connect_ms", "tls_ms", "first_byte_ms",
-    "reused", "protocol",
+    "reused", "protocol", "trace_id",
 ];
 
 /// What was decided of a request and why, as every log tells it: for which route, where it went, who asked, and which

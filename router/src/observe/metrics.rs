@@ -23,6 +23,7 @@ use crate::freshness::unix_now;
 use crate::reject::Reason;
 use crate::services::{Core, Shared};
 use crate::snapshot::RoutePlan;
+use crate::trace::TraceCounts;
 use crate::upstream::Connections;
 
 /// A cell that one thread writes and any may read.
@@ -155,6 +156,8 @@ pub(crate) struct Metrics {
     pub(crate) log_lines_dropped: Arc<AtomicU64>,
     /// Where decisions are noted, when they are.
     pub(crate) audit: Option<Arc<Audit>>,
+    /// What became of traces.
+    pub(crate) traces: Arc<TraceCounts>,
     /// Of the listeners that speak TLS, in the order of the settings.
     pub(crate) certificates: Vec<Certificates>,
     /// How long the last exposition was; the next will be about as long, and megabytes are not copied to make room.
@@ -168,6 +171,7 @@ impl Metrics {
             cores: (0..cores).map(|_| Arc::new(CoreMetrics::new())).collect(),
             log_lines_dropped: Arc::default(),
             audit: None,
+            traces: Arc::default(),
             certificates: Vec::new(),
             length: AtomicUsize::new(32 * 1_024),
         }
@@ -202,6 +206,7 @@ pub(crate) fn render(metrics: &Metrics, shared: &Shared, age_seconds: f64, forma
     configuration(&mut out, &shared.store, age_seconds, shared.too_old.load(Ordering::Relaxed));
     out.single(&registry::LOG_DROPPED, metrics.log_lines_dropped.load(Ordering::Relaxed));
     out.single(&registry::AUDIT_LOST, metrics.audit.as_ref().map_or(0, |audit| audit.lost()));
+    traces(&mut out, &metrics.traces);
     process::process(&mut out);
     let out = out.finish();
     metrics.length.store(out.len(), Ordering::Relaxed);
@@ -227,6 +232,13 @@ fn requests(out: &mut Exposition, metrics: &Metrics) {
     phase("connect", |phases| &phases.connect);
     phase("tls", |phases| &phases.tls);
     phase("first_byte", |phases| &phases.first_byte);
+}
+
+fn traces(out: &mut Exposition, counts: &TraceCounts) {
+    out.single(&registry::TRACES_EXPORTED, counts.exported());
+    let mut samples = out.family(&registry::TRACES_DROPPED);
+    counts.dropped().iter().for_each(|(why, count)| samples.value([why], *count));
+    out.single(&registry::TRACE_FAILURES, counts.failures());
 }
 
 fn connections(out: &mut Exposition, metrics: &Metrics) {

@@ -21,6 +21,7 @@ mod registry;
 mod routes;
 mod shelf;
 mod sparse;
+mod traced;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -40,6 +41,7 @@ pub(crate) use shelf::Index;
 
 use postern_config::value::HostName;
 
+use self::traced::Traced;
 use crate::http1::{RequestHead, ResponseHead, Version, text};
 use crate::principal::Principal;
 use crate::reject::{Reason, Rejection, grpc};
@@ -60,6 +62,8 @@ pub(crate) struct Exchange {
     head: Option<Rc<RequestHead>>,
     bytes_in: Option<Rc<Cell<u64>>>,
     bytes_out: u64,
+    /// None where traces are off.
+    traced: Option<Traced>,
 }
 
 /// What the stages found out.
@@ -68,6 +72,8 @@ pub(crate) struct Record {
     pub(crate) generation: u64,
     pub(crate) host: Option<HostName>,
     pub(crate) client: Option<std::net::IpAddr>,
+    /// `https` or `http`, as the client spoke.
+    pub(crate) scheme: &'static str,
     pub(crate) route: Option<Arc<RoutePlan>>,
     pub(crate) destination: Option<Arc<str>>,
     /// The key of the destination that a tunnel was opened to.
@@ -101,6 +107,7 @@ impl Exchange {
         id: RequestId,
     ) -> Box<Self> {
         core.metrics.begin();
+        let traced = core.begin_trace(head.as_deref(), peer).map(Traced::new);
         Box::new(Self {
             core: Rc::clone(core),
             started: Instant::now(),
@@ -110,6 +117,7 @@ impl Exchange {
             head,
             bytes_in: None,
             bytes_out: 0,
+            traced,
         })
     }
 
@@ -140,6 +148,9 @@ impl Exchange {
     /// A destination answered.
     pub(crate) fn answered(&mut self, head: &ResponseHead) {
         self.record.status = head.status().as_u16();
+        if let Some(traced) = &mut self.traced {
+            traced.answered(self.started.elapsed());
+        }
         // The body may repeat what the client sent, credentials too; this word does not.
         if self.record.status >= 400
             && let Some(kind) = head.fields().get("x-amzn-errortype").and_then(text)
@@ -188,5 +199,6 @@ impl Drop for Exchange {
         if let Some(audit) = &self.core.shared.audit {
             audited::note(audit, self);
         }
+        self.keep_trace(took);
     }
 }

@@ -226,6 +226,12 @@ families! {
         "Lines of the access log that were dropped.";
     AUDIT_LOST: Counter "postern_audit_lost" []
         "Lines of the audit log that were lost.";
+    TRACES_EXPORTED: Counter "postern_traces_exported" []
+        "Requests whose spans the collector took.";
+    TRACES_DROPPED: Counter "postern_traces_dropped" ["reason"]
+        "Requests whose spans were dropped: because there was no room for more, or because the collector did not take them.";
+    TRACE_FAILURES: Counter "postern_trace_export_failures" []
+        "Batches of spans that the collector did not take.";
     BUILD: Info "postern_build" ["version"]
         "What runs here.";
     CPU: Counter "process_cpu_seconds" []

@@ -207,6 +207,7 @@ impl<'b> Compiler<'b> {
             telemetry: Telemetry {
                 access_log: Chance::of(policies.telemetry.access_log.unwrap_or(Share::ALL)),
                 audit: policies.telemetry.audit.map(Chance::of),
+                traces: policies.telemetry.traces.map(Chance::of),
             },
             body_max: policies.body.max.map_or(BODY_MAX, |size| size.bytes()),
             path: path_plan(route),

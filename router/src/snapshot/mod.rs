@@ -19,7 +19,7 @@ use postern_config::merged::{Counts, Digest, Header, Quarantined};
 
 pub(crate) use destination::{AddressRefused, Destination, Speaks, TlsPlan};
 pub(crate) use hosts::HostSet;
-pub(crate) use plan::{ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts, TokenPlan};
+pub(crate) use plan::{Chance, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Timeouts, TokenPlan};
 
 /// Everything that one generation says, ready to answer requests.
 pub(crate) struct Snapshot {

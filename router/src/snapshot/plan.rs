@@ -77,11 +77,13 @@ pub(crate) struct Telemetry {
     pub(crate) access_log: Chance,
     /// The share of them in the audit log; the setting when none.
     pub(crate) audit: Option<Chance>,
+    /// The share of them that traces are kept of; the setting when none.
+    pub(crate) traces: Option<Chance>,
 }
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { access_log: Chance::of(Share::ALL), audit: None }
+        Self { access_log: Chance::of(Share::ALL), audit: None, traces: None }
     }
 }
 
@@ -92,6 +94,12 @@ pub(crate) struct Chance(u64);
 impl Chance {
     pub(crate) fn of(share: Share) -> Self {
         Self((u64::from(share.millionths()) << 32) / u64::from(Share::ALL.millionths()))
+    }
+
+    /// A share from 0 to 1.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 2^32")]
+    pub(crate) fn from_fraction(share: f64) -> Self {
+        Self((share.clamp(0.0, 1.0) * 4_294_967_296.0) as u64)
     }
 
     /// Whether it is so this time, by 32 random bits; none are drawn where there is no choice.

@@ -259,7 +259,8 @@ fn unambiguous_front(raw: &str) -> Box<str> {
 }
 
 impl Trust {
-    fn vouches_for(&self, peer: IpAddr) -> bool {
+    /// Whether somebody is a proxy in front.
+    pub(crate) fn vouches_for(&self, peer: IpAddr) -> bool {
         self.proxies.iter().any(|network| network.contains(peer))
     }
 

@@ -16,12 +16,14 @@ use crate::digits;
 use crate::http1::{Fields, Framing, Outbound, RequestHead, ResponseHead, Version, write_field};
 use crate::place::{self, TokenPlace};
 use crate::snapshot::{ClaimPath, PathPart, PathPlan, RoutePlan, Target};
+use crate::trace::{HEADERS, Onward};
 
 /// What the router writes of its own into a request's head, or about.
 const OWN: usize = 384;
 
 /// The head as the destination gets it, written in one pass. `upgrade` asks it for a WebSocket, whatever is left of the
-/// client's own words for that; tokens at the places in `off` are taken off; `identity_token` is the router's own; `claim` gives the value of a claim of the caller.
+/// client's own words for that; tokens at the places in `off` are taken off; `identity_token` is the router's own; `traced` says
+/// what is told of the trace, where that is kept; `claim` gives the value of a claim of the caller.
 #[allow(clippy::too_many_arguments, reason = "each is another stage's result, and has one caller")]
 pub(crate) fn request<'p>(
     request: &Request,
@@ -32,6 +34,7 @@ pub(crate) fn request<'p>(
     upgrade: bool,
     off: &(impl Iterator<Item = &'p TokenPlace> + Clone),
     identity_token: Option<&str>,
+    traced: Option<&Onward<'_>>,
     claim: impl Fn(&ClaimPath) -> Option<String>,
 ) -> Outbound {
     let Request { head, id, vouched, scheme, host, .. } = request;
@@ -51,7 +54,8 @@ pub(crate) fn request<'p>(
             || is_never_forwarded(name)
             || is_named(name, settable.iter().map(HeaderName::as_str))
             || is_named(name, named.iter().copied())
-            || off.clone().any(|place| place.takes_off(name));
+            || off.clone().any(|place| place.takes_off(name))
+            || traced.is_some_and(|traced| traced.takes_off(name));
         !taken_off
     });
     place::write_cookies(&mut out, head.fields(), off);
@@ -77,13 +81,17 @@ pub(crate) fn request<'p>(
     if let (Some(plan), Some(token)) = (&route.identity_token, identity_token) {
         write_field(&mut out, plan.header.as_str().as_bytes(), token.as_bytes());
     }
+    if let Some(traced) = traced {
+        traced.write(&mut out);
+    }
     if upgrade {
         out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
     }
     let mut outbound = Outbound::new(out, head.method().clone(), upgrade);
     outbound.te_trailers = head.version() == Version::Http2 && head.lists("te", "trailers");
     if head.version() == Version::Http2 && head.framing() != Framing::None {
-        outbound.barred = settable.into();
+        let traces = traced.map_or(&[][..], |_| &HEADERS);
+        outbound.barred = settable.iter().chain(traces).cloned().collect();
     }
     outbound
 }

@@ -73,6 +73,11 @@ impl<'r> Signed<'r> {
         Some(Self { day, region, service, at, expires, headers: iam::split(headers, semicolons).into() })
     }
 
+    /// Whether a header is signed.
+    pub(crate) fn covers(&self, name: &str) -> bool {
+        self.headers.iter().any(|signed| signed.eq_ignore_ascii_case(name))
+    }
+
     /// Whether it may be right for a destination that is sent `host`, at `now` in Unix seconds, when clocks may differ
     /// by `skew`; zero leaves time to the destination. `arrives` says of a header whether it arrives as the client sent it.
     ///

@@ -1,0 +1,31 @@
+//! Who may know what of traces, and who opens sockets.
+
+use super::Row;
+
+pub(super) const LAYERS: &[Row] = &[
+    ("router/src/", &["opentelemetry", "tonic::"], &["router/src/trace/"], "one place knows OpenTelemetry"),
+    (
+        "router/src/trace/",
+        &[
+            "tokio::", "std::fs", "SystemTime::now", "Instant::now", "crate::services", "crate::pipeline",
+            "crate::settings",
+        ],
+        &["router/src/trace/collector.rs", "router/src/trace/export.rs", "router/src/trace/outbox.rs"],
+        "what is told and kept of a trace is decided without clocks; only who sends does I/O",
+    ),
+    (
+        "router/src/",
+        &["\"traceparent", "\"x-amzn-trace-id"],
+        &["router/src/trace/"],
+        "only trace reads and writes headers about traces",
+    ),
+    (
+        "router/src/",
+        &["TcpStream::connect"],
+        &[
+            "router/src/upstream/connect.rs", "router/src/cli.rs", "router/src/hints.rs",
+            "router/src/trace/collector.rs",
+        ],
+        "one dialer makes every socket towards a destination; hints and collector reach what settings name, not requests",
+    ),
+];
