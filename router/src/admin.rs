@@ -28,7 +28,7 @@ use crate::explain::{self, Asked};
 use crate::freshness;
 use crate::inquiry::{self, Inquiry, Question};
 use crate::manual;
-use crate::observe::{Format, Metrics, render};
+use crate::observe::{Figures, Format, Metrics, figures, render};
 use crate::reject::Reason;
 use crate::services::Shared;
 use crate::settings::Settings;
@@ -208,6 +208,11 @@ impl Admin {
         let format = Format::wanted(&accept.collect::<Vec<_>>().join(","));
         let body = render(&self.metrics, &self.shared, self.age_seconds(), format);
         answer(StatusCode::OK, format.media_type(), body)
+    }
+
+    /// What `/metrics` tells, as figures.
+    pub(crate) fn figures(&self) -> Vec<Figures> {
+        figures(&self.metrics, &self.shared, self.age_seconds())
     }
 
     fn age_seconds(&self) -> f64 {

@@ -3,7 +3,7 @@
 //! [`Router::start`] brings it up, [`Router::stop`] ends it in peace; the commands are in [`cli`]. This is the
 //! one place that sees every module. Threads: one for each core with everything a request needs on it, one for
 //! watching and compiling, one for certificates where there are any, one for the admin listener, a few for
-//! passwords, one for the access log, one for traces where they are on.
+//! passwords, one for the access log, one for traces where they are on, one for pushing metrics where they are pushed.
 
 mod admin;
 mod alarm;
@@ -37,6 +37,7 @@ mod pipe;
 mod pipeline;
 mod place;
 mod principal;
+mod push;
 mod reject;
 #[cfg(test)]
 mod replay;
@@ -74,6 +75,7 @@ use crate::listener::{
 };
 use crate::observe::{Certificates, LogBuffer, LogWriter, Metrics};
 use crate::passwords::Passwords;
+use crate::push::Pusher;
 use crate::services::{Core, Shared};
 use crate::settings::Settings;
 use crate::snapshot::Chance;
@@ -130,6 +132,9 @@ pub enum StartError {
     /// Traces cannot be sent.
     #[error("cannot send traces: {0}")]
     Tracing(String),
+    /// Metrics cannot be pushed.
+    #[error("cannot push metrics: {0}")]
+    OtlpMetrics(String),
     /// A thread or a runtime cannot be made.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -159,6 +164,7 @@ pub struct Router {
     log: Option<LogWriter>,
     audit: Option<AuditWriter>,
     traces: Option<TraceWriter>,
+    pusher: Option<Pusher>,
 }
 
 impl Router {
@@ -216,6 +222,7 @@ impl Router {
         let watch = file_watch(&settings, &shared);
         let watcher = thread("watch".to_owned(), move || watch.run(&wakes, &waker))?;
         let told = Arc::new(told(&settings, &shared, metrics, ways));
+        let pusher = metric_pusher(&settings, &told)?;
         threads.push(thread("admin".to_owned(), move || serve_admin(told, admin_socket))?);
         Ok(Self {
             addresses: listeners.addresses,
@@ -230,6 +237,7 @@ impl Router {
             log,
             audit,
             traces,
+            pusher,
         })
     }
 
@@ -256,16 +264,16 @@ impl Router {
         for thread in self.threads.drain(..).chain(self.watcher.take()) {
             let _ = thread.join();
         }
-        // It sends while the logs are written.
-        let traces = self.traces.take().map(TraceWriter::end);
+        // They send while the logs are written.
+        let sending = (self.traces.take().map(TraceWriter::end), self.pusher.take().map(Pusher::end));
         if let Some(log) = self.log.take() {
             log.finish();
         }
         if let Some(audit) = self.audit.take() {
             audit.finish();
         }
-        if let Some(traces) = traces {
-            traces.wait();
+        for ending in sending.0.into_iter().chain(sending.1) {
+            ending.wait();
         }
     }
 }
@@ -367,22 +375,34 @@ fn trace_rules(tracing: &settings::Tracing) -> Option<Rules> {
 }
 
 fn trace_writer(settings: &Settings) -> Result<Option<TraceWriter>, StartError> {
-    let tracing = &settings.tracing;
-    let Some(endpoint) = tracing.collector() else { return Ok(None) };
-    let roots = tracing.ca_file.as_ref().map(|path| Roots::PemFile(path.display().to_string()));
-    let collector = Collector {
+    let to = settings.tracing.to_collector();
+    let Some(collector) = collector(&to).map_err(StartError::Tracing)? else { return Ok(None) };
+    let setup = trace::Setup { collector, resource: to.attributes() };
+    TraceWriter::start(setup).map(Some).map_err(StartError::Tracing)
+}
+
+fn metric_pusher(settings: &Settings, told: &Arc<admin::Admin>) -> Result<Option<Pusher>, StartError> {
+    let to = settings.otlp_metrics.to_collector();
+    let Some(collector) = collector(&to).map_err(StartError::OtlpMetrics)? else { return Ok(None) };
+    let interval = settings.otlp_metrics.interval.duration();
+    let setup = push::Setup { collector, resource: to.attributes(), interval, cells: Arc::clone(&told.metrics.pushes) };
+    let told = Arc::clone(told);
+    Pusher::start(setup, move || told.figures()).map(Some).map_err(StartError::OtlpMetrics)
+}
+
+fn collector(to: &settings::ToCollector<'_>) -> Result<Option<Collector>, String> {
+    let Some(endpoint) = to.address() else { return Ok(None) };
+    let roots = to.ca_file.map(|path| Roots::PemFile(path.display().to_string()));
+    Ok(Some(Collector {
         endpoint,
-        protocol: match tracing.protocol {
+        protocol: match to.protocol {
             settings::OtlpProtocol::Grpc => Protocol::Grpc,
             settings::OtlpProtocol::Http => Protocol::Http,
         },
-        headers: tracing.headers().map_err(StartError::Tracing)?,
+        headers: to.headers()?,
         roots: roots.unwrap_or_default(),
-        timeout: tracing.timeout.duration(),
-    };
-    TraceWriter::start(trace::Setup { collector, resource: tracing.attributes() })
-        .map(Some)
-        .map_err(StartError::Tracing)
+        timeout: to.timeout.duration(),
+    }))
 }
 
 fn key_keeper(settings: &Settings) -> Result<Option<KeyKeeper>, StartError> {

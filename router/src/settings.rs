@@ -4,8 +4,10 @@
 
 mod access_log;
 mod audit;
+mod collector;
 mod identity_token;
 mod listeners;
+mod otlp_metrics;
 mod tracing;
 
 use std::net::SocketAddr;
@@ -17,11 +19,14 @@ use postern_config::problem::did_you_mean;
 use postern_config::value::{Network, Period};
 use serde::{Deserialize, Serialize};
 
-pub use self::tracing::{AmznTraceId, OtlpProtocol, TraceTrust, Tracing};
+pub use self::tracing::{AmznTraceId, TraceTrust, Tracing};
 pub use access_log::AccessLogFormat;
 pub use audit::AuditLog;
+pub use collector::OtlpProtocol;
+pub(crate) use collector::ToCollector;
 pub use identity_token::IdentityTokens;
 pub use listeners::{CertificateFiles, ClientAuthentication, ClientMode, Listener, ListenerTls, Overdue, TlsVersion};
+pub use otlp_metrics::OtlpMetrics;
 
 /// The prefix of environment variables; `__` stands between levels.
 pub const ENVIRONMENT: &str = "POSTERN_ROUTER_";
@@ -91,6 +96,9 @@ pub struct Settings {
     /// Where traces go, and how many.
     #[serde(default)]
     pub tracing: Tracing,
+    /// Where metrics are pushed, and how often.
+    #[serde(default)]
+    pub otlp_metrics: OtlpMetrics,
     /// Bounds of connections and time.
     pub limits: Limits,
     /// How the router ends.
@@ -192,6 +200,7 @@ impl Default for Settings {
             audit: AuditLog::default(),
             identity_token: IdentityTokens::default(),
             tracing: Tracing::default(),
+            otlp_metrics: OtlpMetrics::default(),
             limits: Limits::default(),
             shutdown: Shutdown::default(),
         }
@@ -265,6 +274,7 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
     wrong.extend(access_log::problems(settings));
     wrong.extend(identity_token::problems(&settings.identity_token, &settings.health_path));
     wrong.extend(tracing::problems(&settings.tracing));
+    wrong.extend(otlp_metrics::problems(&settings.otlp_metrics));
     let mut demand = |holds: bool, text: &str| {
         if !holds {
             wrong.push(text.to_owned());

@@ -70,6 +70,7 @@ impl Scene {
                 ("POSTERN_ROUTER_TRACING__ENDPOINT", collector.endpoint()),
                 ("POSTERN_ROUTER_TRACING__SAMPLED", "1.0"),
                 ("POSTERN_ROUTER_TRACING__TRUST", "all"),
+                ("POSTERN_ROUTER_OTLP_METRICS__ENDPOINT", collector.endpoint()),
                 ("POSTERN_LOG", "trace"),
                 ("POSTERN_ROUTER_AUDIT__DIRECTORY", &audit),
                 ("POSTERN_ROUTER_AUDIT__KEY", &format!("{CANARY}-key-of-the-audit-log")),
@@ -177,6 +178,7 @@ fn what_clients_send_in_secret_is_told_nowhere() {
     scene.router.wait(std::time::Duration::from_secs(30));
     told.push(scene.router.diagnostics());
     assert!(scene.collector.spans().len() > 30, "{}", scene.collector.spans().len());
+    assert!(!scene.collector.pushes().is_empty(), "metrics are pushed at the end");
     told.push(scene.collector.raw());
     for text in &told {
         assert!(!text.contains(CANARY), "{}", around(text));

@@ -33,6 +33,7 @@ mod lockout;
 mod long_answers;
 mod matching;
 mod metrics;
+mod metrics_push;
 mod on_call;
 mod operations;
 mod page;

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -16,6 +20,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use crate::origin::{Origin, Received, Reply};
+use crate::pushed::Push;
 use crate::tls::{Authority, TlsOrigin, Validity};
 use crate::wait::{Gate, eventually};
 
@@ -65,6 +70,8 @@ impl KeptSpan {
 #[derive(Default)]
 struct Book {
     spans: Vec<KeptSpan>,
+    /// Metrics, by the moment that they are of.
+    pushes: BTreeMap<u64, Push>,
     /// Headers of the calls, in lower case.
     headers: Vec<Vec<(String, String)>>,
     /// All bytes of the calls as text, for who looks for what must not be there.
@@ -98,12 +105,13 @@ impl Collector {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         listener.set_nonblocking(true).unwrap();
-        let service = TraceServiceServer::new(Grpc { book: Arc::clone(&book), gate });
+        let kept = Grpc { book: Arc::clone(&book), gate };
+        let (traces, metrics) = (TraceServiceServer::new(kept.clone()), MetricsServiceServer::new(kept));
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let incoming = TcpIncoming::from(TcpListener::from_std(listener).unwrap());
-                Server::builder().add_service(service).serve_with_incoming(incoming).await.unwrap();
+                Server::builder().add_service(traces).add_service(metrics).serve_with_incoming(incoming).await.unwrap();
             });
         });
         Self { endpoint, book, _origin: None }
@@ -153,6 +161,16 @@ impl Collector {
         self.book.lock().unwrap().spans.clone()
     }
 
+    /// The metrics so far, the newest last.
+    pub fn pushes(&self) -> Vec<Push> {
+        self.book.lock().unwrap().pushes.values().cloned().collect()
+    }
+
+    /// Waits for metrics that fit.
+    pub fn push_that(&self, what: &str, fits: impl Fn(&Push) -> bool) -> Push {
+        eventually(what, || self.pushes().into_iter().rev().find(&fits))
+    }
+
     /// The headers of each call so far.
     pub fn headers(&self) -> Vec<Vec<(String, String)>> {
         self.book.lock().unwrap().headers.clone()
@@ -190,15 +208,26 @@ async fn end_tls(acceptor: tokio_rustls::TlsAcceptor, listener: std::net::TcpLis
 
 /// One call over HTTP.
 fn take(request: &Received, book: &Mutex<Book>) -> Reply {
-    if request.target != "/v1/traces" || request.header("content-type") != Some("application/x-protobuf") {
-        return Reply::Body(404, Vec::new());
+    if request.header("content-type") != Some("application/x-protobuf") {
+        return Reply::Body(415, Vec::new());
     }
-    let Ok(message) = ExportTraceServiceRequest::decode(&*request.body) else { return Reply::Body(400, Vec::new()) };
-    let headers = request.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
-    note(book, headers.collect(), &message);
-    Reply::Body(200, ExportTraceServiceResponse::default().encode_to_vec())
+    let headers = request.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
+    match &*request.target {
+        "/v1/traces" => match ExportTraceServiceRequest::decode(&*request.body) {
+            Ok(message) => note(book, headers, &message),
+            Err(_) => return Reply::Body(400, Vec::new()),
+        },
+        "/v1/metrics" => match ExportMetricsServiceRequest::decode(&*request.body) {
+            Ok(message) => note_metrics(book, headers, &message),
+            Err(_) => return Reply::Body(400, Vec::new()),
+        },
+        _ => return Reply::Body(404, Vec::new()),
+    }
+    // An answer that says nothing of failures is empty, of either kind.
+    Reply::Body(200, Vec::new())
 }
 
+#[derive(Clone)]
 struct Grpc {
     book: Arc<Mutex<Book>>,
     gate: Arc<Gate>,
@@ -211,11 +240,34 @@ impl TraceService for Grpc {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         self.gate.pass();
-        let headers = request.metadata().clone().into_headers();
-        let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_owned()));
-        note(&self.book, headers.collect(), request.get_ref());
+        note(&self.book, headers(&request), request.get_ref());
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Grpc {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        self.gate.pass();
+        note_metrics(&self.book, headers(&request), request.get_ref());
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+fn headers<T>(request: &Request<T>) -> Vec<(String, String)> {
+    let headers = request.metadata().clone().into_headers();
+    headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_owned())).collect()
+}
+
+fn note_metrics(book: &Mutex<Book>, headers: Vec<(String, String)>, message: &ExportMetricsServiceRequest) {
+    let mut book = book.lock().unwrap();
+    book.headers.push(headers);
+    book.raw.extend(message.encode_to_vec());
+    let at = Push::moment(message);
+    book.pushes.entry(at).or_insert_with(|| Push { at, ..Push::default() }).add(message);
 }
 
 fn note(book: &Mutex<Book>, headers: Vec<(String, String)>, message: &ExportTraceServiceRequest) {
@@ -249,7 +301,8 @@ fn kept(span: &Span, resource: &BTreeMap<String, String>) -> KeptSpan {
     }
 }
 
-fn attributes(attributes: &[KeyValue]) -> BTreeMap<String, String> {
+/// Attributes as text.
+pub(crate) fn attributes(attributes: &[KeyValue]) -> BTreeMap<String, String> {
     attributes.iter().map(|attribute| (attribute.key.clone(), told(attribute.value.as_ref()))).collect()
 }
 

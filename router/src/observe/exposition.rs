@@ -1,11 +1,12 @@
 //! How metrics are written: Prometheus' text form 0.0.4 and OpenMetrics 1.0.
 //!
-//! Only families of the registry can be written, each with as many labels as it has. Must never know where figures
-//! come from.
+//! Only families of the registry can be written, each with as many labels as it has. What is written as text for who
+//! asks is gathered as [figures](Figures) for who pushes, so both tell the same. Must never know where figures come from.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use super::figures::{Buckets, Figure, Figures, Point};
 use super::histogram::{Bound, Sum};
 use super::registry::{Family, Kind};
 
@@ -54,7 +55,9 @@ impl Format {
 /// What is being written.
 pub(super) struct Exposition {
     out: String,
-    format: Format,
+    /// None where figures are gathered and nothing is written.
+    format: Option<Format>,
+    figures: Vec<Figures>,
     /// Name and labels of the histogram that is being written.
     scratch: String,
 }
@@ -62,7 +65,13 @@ pub(super) struct Exposition {
 impl Exposition {
     /// To be about `expected` bytes long.
     pub(super) fn new(format: Format, expected: usize) -> Self {
-        Self { out: String::with_capacity(expected), format, scratch: String::new() }
+        let out = String::with_capacity(expected);
+        Self { out, format: Some(format), figures: Vec::new(), scratch: String::new() }
+    }
+
+    /// One that gathers figures.
+    pub(super) fn gathering() -> Self {
+        Self { out: String::new(), format: None, figures: Vec::new(), scratch: String::new() }
     }
 
     /// Begins a family; its samples follow. Each once.
@@ -71,11 +80,15 @@ impl Exposition {
         let (name, suffix) = (told.name, told.kind.suffix());
         // Writing into memory does not fail, here and below.
         let _ = match self.format {
-            Format::Text => {
+            None => {
+                self.figures.push(Figures { told, points: Vec::new() });
+                Ok(())
+            }
+            Some(Format::Text) => {
                 let kind = if told.kind == Kind::Info { Kind::Gauge } else { told.kind };
                 writeln!(self.out, "# HELP {name}{suffix} {}\n# TYPE {name}{suffix} {}", told.help, kind.word())
             }
-            Format::OpenMetrics => {
+            Some(Format::OpenMetrics) => {
                 let _ = writeln!(self.out, "# TYPE {name} {}", told.kind.word());
                 if let Some(unit) = told.unit {
                     let _ = writeln!(self.out, "# UNIT {name} {unit}");
@@ -93,10 +106,15 @@ impl Exposition {
 
     /// The whole text.
     pub(super) fn finish(mut self) -> String {
-        if self.format == Format::OpenMetrics {
+        if self.format == Some(Format::OpenMetrics) {
             self.out.push_str("# EOF\n");
         }
         self.out
+    }
+
+    /// What was gathered.
+    pub(super) fn into_figures(self) -> Vec<Figures> {
+        self.figures
     }
 }
 
@@ -109,6 +127,9 @@ pub(super) struct Samples<'e, const N: usize> {
 impl<const N: usize> Samples<'_, N> {
     /// One sample, its labels in the order in which the registry has them.
     pub(super) fn value(&mut self, labels: [&str; N], value: impl Value) {
+        if self.exposition.format.is_none() {
+            return self.gather(labels, value.figure());
+        }
         let out = &mut self.exposition.out;
         out.push_str(self.family.told().name);
         out.push_str(self.family.told().kind.suffix());
@@ -124,6 +145,9 @@ impl<const N: usize> Samples<'_, N> {
 
     /// The samples of a histogram.
     pub(super) fn histogram(&mut self, labels: [&str; N], sum: &Sum, bounds: &[Bound]) {
+        if self.exposition.format.is_none() {
+            return self.gather(labels, Figure::Histogram(Buckets::of(sum, bounds)));
+        }
         let Exposition { out, scratch, .. } = &mut *self.exposition;
         let name = self.family.told().name;
         scratch.clear();
@@ -140,17 +164,29 @@ impl<const N: usize> Samples<'_, N> {
         let _ = writeln!(out, "{name}_sum{open}{scratch}{close} {}", sum.seconds());
         let _ = writeln!(out, "{name}_count{open}{scratch}{close} {}", sum.total());
     }
+
+    fn gather(&mut self, labels: [&str; N], figure: Figure) {
+        if let Some(family) = self.exposition.figures.last_mut() {
+            family.points.push(Point { labels: labels.map(str::to_owned).into(), figure });
+        }
+    }
 }
 
 /// A number as a sample has it.
 pub(super) trait Value {
     /// Appends it.
     fn write(self, out: &mut String);
+    /// As it is gathered.
+    fn figure(self) -> Figure;
 }
 
 impl Value for u64 {
     fn write(self, out: &mut String) {
         out.push_str(itoa::Buffer::new().format(self));
+    }
+
+    fn figure(self) -> Figure {
+        Figure::Whole(i64::try_from(self).unwrap_or(i64::MAX))
     }
 }
 
@@ -158,17 +194,29 @@ impl Value for i64 {
     fn write(self, out: &mut String) {
         out.push_str(itoa::Buffer::new().format(self));
     }
+
+    fn figure(self) -> Figure {
+        Figure::Whole(self)
+    }
 }
 
 impl Value for bool {
     fn write(self, out: &mut String) {
         out.push(if self { '1' } else { '0' });
     }
+
+    fn figure(self) -> Figure {
+        Figure::Whole(self.into())
+    }
 }
 
 impl Value for f64 {
     fn write(self, out: &mut String) {
         let _ = write!(out, "{self}");
+    }
+
+    fn figure(self) -> Figure {
+        Figure::Real(self)
     }
 }
 

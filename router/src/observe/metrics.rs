@@ -13,8 +13,10 @@ use super::configuration::configuration;
 use super::decisions::{DecisionCells, decisions};
 use super::destinations::{DestinationSeries, destinations};
 use super::exposition::{Exposition, Format};
+use super::figures::Figures;
 use super::histogram::{FINE, Histogram, Sum};
 use super::listeners::{Certificates, ListenerCells, listeners};
+use super::pushes::{PushCells, pushes};
 use super::routes::{RouteSeries, routes};
 use super::shelf::Shelf;
 use super::{Record, process, registry};
@@ -158,6 +160,8 @@ pub(crate) struct Metrics {
     pub(crate) audit: Option<Arc<Audit>>,
     /// What became of traces.
     pub(crate) traces: Arc<TraceCounts>,
+    /// What became of pushes of all this.
+    pub(crate) pushes: Arc<PushCells>,
     /// Of the listeners that speak TLS, in the order of the settings.
     pub(crate) certificates: Vec<Certificates>,
     /// How long the last exposition was; the next will be about as long, and megabytes are not copied to make room.
@@ -172,6 +176,7 @@ impl Metrics {
             log_lines_dropped: Arc::default(),
             audit: None,
             traces: Arc::default(),
+            pushes: Arc::default(),
             certificates: Vec::new(),
             length: AtomicUsize::new(32 * 1_024),
         }
@@ -191,26 +196,38 @@ impl Metrics {
 pub(crate) fn render(metrics: &Metrics, shared: &Shared, age_seconds: f64, format: Format) -> String {
     let expected = metrics.length.load(Ordering::Relaxed);
     let mut out = Exposition::new(format, expected + expected / 16);
-    requests(&mut out, metrics);
-    routes(&mut out, metrics);
-    decisions(&mut out, metrics);
+    tell(&mut out, metrics, shared, age_seconds);
+    let out = out.finish();
+    metrics.length.store(out.len(), Ordering::Relaxed);
+    out
+}
+
+/// The same as figures.
+pub(crate) fn figures(metrics: &Metrics, shared: &Shared, age_seconds: f64) -> Vec<Figures> {
+    let mut out = Exposition::gathering();
+    tell(&mut out, metrics, shared, age_seconds);
+    out.into_figures()
+}
+
+fn tell(out: &mut Exposition, metrics: &Metrics, shared: &Shared, age_seconds: f64) {
+    requests(out, metrics);
+    routes(out, metrics);
+    decisions(out, metrics);
     out.single(&registry::LOCKOUTS, shared.passwords.lockouts());
     out.single(&registry::LIMITS_FORGOTTEN, shared.limiter.forgotten());
     let [answered, failed] = shared.hints.counts();
     let mut samples = out.family(&registry::KEY_HINTS);
     samples.value(["answered"], answered);
     samples.value(["failed"], failed);
-    destinations(&mut out, metrics);
-    connections(&mut out, metrics);
-    listeners(&mut out, metrics, unix_now());
-    configuration(&mut out, &shared.store, age_seconds, shared.too_old.load(Ordering::Relaxed));
+    destinations(out, metrics);
+    connections(out, metrics);
+    listeners(out, metrics, unix_now());
+    configuration(out, &shared.store, age_seconds, shared.too_old.load(Ordering::Relaxed));
     out.single(&registry::LOG_DROPPED, metrics.log_lines_dropped.load(Ordering::Relaxed));
     out.single(&registry::AUDIT_LOST, metrics.audit.as_ref().map_or(0, |audit| audit.lost()));
-    traces(&mut out, &metrics.traces);
-    process::process(&mut out);
-    let out = out.finish();
-    metrics.length.store(out.len(), Ordering::Relaxed);
-    out
+    traces(out, &metrics.traces);
+    pushes(out, &metrics.pushes);
+    process::process(out);
 }
 
 fn requests(out: &mut Exposition, metrics: &Metrics) {

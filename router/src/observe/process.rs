@@ -15,6 +15,11 @@ pub(super) fn begin() {
     LazyLock::force(&STARTED);
 }
 
+/// When that was, after 1970.
+pub(crate) fn started() -> Duration {
+    *STARTED
+}
+
 /// The exposition. What the system does not tell is left out: memory and files are read where Linux has them.
 pub(super) fn process(out: &mut Exposition) {
     out.family(&registry::BUILD).value([env!("CARGO_PKG_VERSION")], 1_u64);

@@ -11,7 +11,7 @@ use super::exposition::escaped;
 
 /// What the figures of a family mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Only ever rises.
     Counter,
     /// Stands where it stands.
@@ -34,7 +34,7 @@ impl Kind {
     }
 
     /// What stands behind the family's name in the names of its samples.
-    pub(super) fn suffix(self) -> &'static str {
+    pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Counter => "_total",
             Self::Info => "_info",
@@ -44,13 +44,13 @@ impl Kind {
 }
 
 /// What the registry says of a family.
-pub(super) struct Told {
+pub(crate) struct Told {
     /// Without the suffix of its kind.
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-    pub(super) unit: Option<&'static str>,
-    pub(super) help: &'static str,
-    pub(super) labels: &'static [&'static str],
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) unit: Option<&'static str>,
+    pub(crate) help: &'static str,
+    pub(crate) labels: &'static [&'static str],
 }
 
 /// A family with `N` labels. Made in this file alone.
@@ -232,6 +232,8 @@ families! {
         "Requests whose spans were dropped: because there was no room for more, or because the collector did not take them.";
     TRACE_FAILURES: Counter "postern_trace_export_failures" []
         "Batches of spans that the collector did not take.";
+    METRIC_PUSHES: Counter "postern_metric_pushes" ["result"]
+        "Pushes of these figures to a collector: taken, taken but for some of them, or not taken.";
     BUILD: Info "postern_build" ["version"]
         "What runs here.";
     CPU: Counter "process_cpu_seconds" []

@@ -27,7 +27,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::codegen::Service;
 use tonic::metadata::MetadataMap;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::snapshot::Speaks;
 use crate::upstream::{ClientConfigs, Verify};
@@ -50,7 +50,7 @@ pub(crate) struct Collector {
     pub(crate) headers: HeaderMap,
     /// The authorities that its certificate is verified with.
     pub(crate) roots: Roots,
-    /// For one batch, from the connection to the answer.
+    /// For one message, from the connection to the answer.
     pub(crate) timeout: Duration,
 }
 
@@ -64,30 +64,43 @@ impl Collector {
     /// When the authorities cannot be read, or the library refuses what it is given.
     pub(super) fn exporter(&self) -> Result<SpanExporter, String> {
         let refused = |error: ExporterBuildError| error.to_string();
-        let headers = self.headers.clone();
         match self.protocol {
             Protocol::Grpc => {
-                let channel = Endpoint::from(self.endpoint.clone())
-                    .timeout(self.timeout)
-                    .connect_timeout(self.timeout)
-                    .connect_with_connector_lazy(self.connector(Speaks::Http2)?);
-                let builder = SpanExporter::builder().with_tonic().with_channel(channel);
-                let metadata = MetadataMap::from_headers(headers);
+                let builder = SpanExporter::builder().with_tonic().with_channel(self.channel()?);
+                let metadata = MetadataMap::from_headers(self.headers.clone());
                 builder.with_metadata(metadata).with_timeout(self.timeout).build().map_err(refused)
             }
             Protocol::Http => {
-                let client = OneShot { connector: self.connector(Speaks::Http1)?, headers, timeout: self.timeout };
-                let builder = SpanExporter::builder().with_http().with_http_client(client);
-                let builder = builder.with_protocol(Wire::HttpBinary).with_endpoint(self.traces_url());
+                let builder = SpanExporter::builder().with_http().with_http_client(self.one_shot()?);
+                let builder = builder.with_protocol(Wire::HttpBinary).with_endpoint(self.url("/v1/traces"));
                 builder.with_timeout(self.timeout).build().map_err(refused)
             }
         }
     }
 
-    /// Where OTLP/HTTP takes traces: below an address that names no path, else there (OTLP 1.x, "Endpoint URLs").
-    fn traces_url(&self) -> String {
+    /// The way to one that speaks gRPC. Connects when there is something to send; to be called within a runtime.
+    ///
+    /// # Errors
+    /// When the authorities cannot be read.
+    pub(crate) fn channel(&self) -> Result<Channel, String> {
+        let endpoint = Endpoint::from(self.endpoint.clone()).timeout(self.timeout).connect_timeout(self.timeout);
+        Ok(endpoint.connect_with_connector_lazy(self.connector(Speaks::Http2)?))
+    }
+
+    /// The way to one that speaks HTTP.
+    ///
+    /// # Errors
+    /// When the authorities cannot be read.
+    pub(crate) fn one_shot(&self) -> Result<OneShot, String> {
+        let (connector, headers) = (self.connector(Speaks::Http1)?, self.headers.clone());
+        Ok(OneShot { connector, headers, timeout: self.timeout })
+    }
+
+    /// Where OTLP/HTTP takes what goes to `path`: below an address that names no path, else there (OTLP 1.x, "Endpoint
+    /// URLs").
+    pub(crate) fn url(&self, path: &str) -> String {
         match self.endpoint.path() {
-            "" | "/" => format!("{}/v1/traces", self.endpoint.to_string().trim_end_matches('/')),
+            "" | "/" => format!("{}{path}", self.endpoint.to_string().trim_end_matches('/')),
             _ => self.endpoint.to_string(),
         }
     }
@@ -146,8 +159,8 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Sends over HTTP/1.1, each batch over a connection of its own: there is one a second.
-struct OneShot {
+/// Sends over HTTP/1.1, each message over a connection of its own: there is one a second.
+pub(crate) struct OneShot {
     connector: Connector,
     headers: HeaderMap,
     timeout: Duration,
@@ -161,6 +174,14 @@ impl fmt::Debug for OneShot {
 }
 
 impl OneShot {
+    /// Sends a message and waits for its answer.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        tokio::time::timeout(self.timeout, self.exchange(request)).await?
+    }
+
     async fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).parse::<Uri>()?;
         let authority = request.uri().authority().map(|authority| HeaderValue::from_str(authority.as_str()));
@@ -192,6 +213,6 @@ impl HttpClient for OneShot {
         'l: 'f,
         Self: 'f,
     {
-        Box::pin(async move { tokio::time::timeout(self.timeout, self.exchange(request)).await? })
+        Box::pin(self.send(request))
     }
 }

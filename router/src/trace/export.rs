@@ -39,13 +39,18 @@ pub(crate) struct TraceWriter {
     thread: JoinHandle<()>,
 }
 
-/// The thread, once no more will come: it sends what there is and ends.
+/// A thread that sends, once no more will come: it sends what there is and ends.
 pub(crate) struct Ending {
     thread: JoinHandle<()>,
     until: Instant,
 }
 
 impl Ending {
+    /// That of a thread that was told.
+    pub(crate) fn of(thread: JoinHandle<()>) -> Self {
+        Self { thread, until: Instant::now() + LAST }
+    }
+
     /// Waits, but not for long: a collector that takes nothing does not keep the router from ending.
     pub(crate) fn wait(self) {
         while !self.thread.is_finished() && Instant::now() < self.until {
@@ -92,7 +97,7 @@ impl TraceWriter {
 
     /// No more comes: the cores have ended.
     pub(crate) fn end(self) -> Ending {
-        Ending { thread: self.thread, until: Instant::now() + LAST }
+        Ending::of(self.thread)
     }
 }
 

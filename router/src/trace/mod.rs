@@ -20,8 +20,8 @@ use std::num::{NonZeroU64, NonZeroU128};
 use std::time::Duration;
 
 pub(crate) use begin::Trace;
-pub(crate) use collector::{Collector, Protocol};
-pub(crate) use export::{Setup, TraceWriter};
+pub(crate) use collector::{Collector, OneShot, Protocol};
+pub(crate) use export::{Ending, Setup, TraceWriter};
 pub(crate) use kept::{Kept, OfRoute};
 pub(crate) use onward::Onward;
 pub(crate) use outbox::{Outbox, TraceCounts};

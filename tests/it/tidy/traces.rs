@@ -1,9 +1,29 @@
-//! Who may know what of traces, and who opens sockets.
+//! Who may know what of traces and of metrics that are pushed, and who opens sockets.
 
 use super::Row;
 
 pub(super) const LAYERS: &[Row] = &[
-    ("router/src/", &["opentelemetry", "tonic::"], &["router/src/trace/"], "one place knows OpenTelemetry"),
+    (
+        "router/src/",
+        &["opentelemetry", "tonic::"],
+        &["router/src/trace/", "router/src/push/"],
+        "only what sends to a collector knows OpenTelemetry",
+    ),
+    (
+        "router/src/push/",
+        &[
+            "crate::services", "crate::pipeline", "crate::settings", "crate::snapshot", "crate::admin",
+            "observe::Metrics",
+        ],
+        &[],
+        "who pushes gets figures, and knows neither traffic nor where they come from",
+    ),
+    (
+        "router/src/push/otlp.rs",
+        &["tokio::", "std::fs", "SystemTime::now", "Instant::now"],
+        &[],
+        "what is pushed is made without clocks; only who sends does I/O",
+    ),
     (
         "router/src/trace/",
         &[
