@@ -1,7 +1,8 @@
 //! How metrics are written: Prometheus' text form 0.0.4 and OpenMetrics 1.0.
 //!
 //! Only families of the registry can be written, each with as many labels as it has. What is written as text for who
-//! asks is gathered as [figures](Figures) for who pushes, so both tell the same. Must never know where figures come from.
+//! asks is gathered as [figures](Figures) for who pushes, so both tell the same. Must never know where figures come
+//! from.
 
 use std::borrow::Cow;
 use std::fmt::Write;

@@ -1,8 +1,8 @@
 //! Metrics pushed: every so often, all that a scrape would be told goes to a collector by OTLP.
 //!
-//! Owns the thread that gathers and sends, and its runtime. One push is under way at a time, and the next has the figures
-//! of its own moment, so nothing waits in memory while a collector takes its time. Must never touch the way of traffic,
-//! know where figures come from, or keep the router from ending.
+//! Owns the thread that gathers and sends, and its runtime. One push is under way at a time, and the next has the
+//! figures of its own moment, so nothing waits in memory while a collector takes its time. Must never touch the way of
+//! traffic, know where figures come from, or keep the router from ending.
 
 mod convey;
 mod otlp;

@@ -1,8 +1,8 @@
-//! Figures as OTLP has them (opentelemetry-proto 1.x, `metrics.proto`): counters as cumulative sums that only rise, gauges,
-//! histograms with the bounds that a scrape shows.
+//! Figures as OTLP has them (opentelemetry-proto 1.x, `metrics.proto`): counters as cumulative sums that only rise,
+//! gauges, histograms with the bounds that a scrape shows.
 //!
-//! Pure. Names are those of OpenMetrics' families, so that a collector that exposes them to Prometheus gives back what a
-//! scrape of the router has.
+//! Pure. Names are those of OpenMetrics' families, so that a collector that exposes them to Prometheus gives back what
+//! a scrape of the router has.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
