@@ -157,6 +157,9 @@ fn no_flood_of_paths_methods_or_hosts_makes_series() {
     let counted =
         |most: f64| eventually("the counters", || Some(scrape(&router)).filter(|read| read.sum(REQUESTS, &[]) >= most));
     flood(0);
+    // Connections to destinations are told at a core's next look around.
+    let all = |read: &Exposition| !read.samples("postern_http_client_open_connections").is_empty();
+    eventually("connections", || all(&scrape(&router)).then_some(()));
     let before = counted(1_000.0);
     flood(1);
     let after = counted(2_000.0);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use postern_tests::{
     Authority, Client, Collector, Exposition, Form, Origin, Push, RawOrigin, Reply, Request, Router, Site,
-    boundary_with, eventually, eventually_within, registration, run_in,
+    boundary_with, eventually, eventually_within, registration, run_in, slips_are_told_at_start,
 };
 
 const QUICK: (&str, &str) = ("POSTERN_ROUTER_SHUTDOWN__LAME_DUCK", "0s");
@@ -285,7 +285,7 @@ fn headers_of_a_file_go_to_the_collector_and_are_shown_nowhere() {
 
 #[test]
 fn settings_that_mean_nothing_are_told_at_start() {
-    for (name, value, told) in [
+    let slips = [
         ("ENDPOINT", "127.0.0.1:4317", "otlp_metrics.endpoint: is no address"),
         ("ENDPOINT", "http://user:canary-5e1d@collector:1", "otlp_metrics.endpoint: is no address"),
         ("ENDPOINT", "http://collector:4317/v1/metrics", "otlp_metrics.endpoint: is no address"),
@@ -294,19 +294,8 @@ fn settings_that_mean_nothing_are_told_at_start() {
         ("TIMEOUT", "0s", "otlp_metrics.timeout: is zero"),
         ("SERVICE_NAME", "", "otlp_metrics.service_name: is empty"),
         ("INTERVALL", "1m", "did you mean \"interval\""),
-    ] {
-        let environment = [(&*format!("POSTERN_ROUTER_OTLP_METRICS__{name}"), value)];
-        let slip = run_in("postern-router", &["serve", "--print-settings"], &environment);
-        assert!(slip.code == 2 && slip.err.contains(told), "{name}={value}: {slip:?}");
-        assert!(!slip.err.contains("canary-5e1d"), "{slip:?}");
-    }
-    let (scene, missing) = (Scene::new(), "/nowhere/headers");
+    ];
+    let scene = Scene::new();
     let config = scene.site.merged().display().to_string();
-    for name in ["HEADERS_FILE", "CA_FILE"] {
-        let name = format!("POSTERN_ROUTER_OTLP_METRICS__{name}");
-        let environment = [(&*name, missing), ("POSTERN_ROUTER_OTLP_METRICS__ENDPOINT", "https://localhost:1")];
-        let arguments = ["serve", "--config", &*config, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-        let slip = run_in("postern-router", &arguments, &environment);
-        assert!(slip.code != 0 && slip.err.contains("cannot push metrics") && slip.err.contains(missing), "{slip:?}");
-    }
+    slips_are_told_at_start("otlp_metrics", &slips, "cannot push metrics", &config);
 }

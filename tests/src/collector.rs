@@ -20,6 +20,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use crate::origin::{Origin, Received, Reply};
+use crate::process::run_in;
 use crate::pushed::Push;
 use crate::tls::{Authority, TlsOrigin, Validity};
 use crate::wait::{Gate, eventually};
@@ -313,5 +314,23 @@ fn told(value: Option<&AnyValue>) -> String {
         Some(Value::IntValue(number)) => number.to_string(),
         Some(Value::DoubleValue(number)) => number.to_string(),
         other => format!("{other:?}"),
+    }
+}
+
+/// Settings of the section that mean nothing are told at start, with what is wrong; and files of its collector that are not
+/// there, as `failure` names it. `config` is a merged file.
+pub fn slips_are_told_at_start(section: &str, slips: &[(&str, &str, &str)], failure: &str, config: &str) {
+    let variable = |name: &str| format!("POSTERN_ROUTER_{}__{name}", section.to_uppercase());
+    for (name, value, told) in slips {
+        let slip = run_in("postern-router", &["serve", "--print-settings"], &[(&variable(name), value)]);
+        assert!(slip.code == 2 && slip.err.contains(told), "{name}={value}: {slip:?}");
+        assert!(!slip.err.contains("canary-5e1d"), "{slip:?}");
+    }
+    let (endpoint, missing) = (variable("ENDPOINT"), "/nowhere/headers");
+    for name in ["HEADERS_FILE", "CA_FILE"] {
+        let environment = [(&*variable(name), missing), (&*endpoint, "https://localhost:1")];
+        let arguments = ["serve", "--config", config, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        let slip = run_in("postern-router", &arguments, &environment);
+        assert!(slip.code != 0 && slip.err.contains(failure) && slip.err.contains(missing), "{slip:?}");
     }
 }

@@ -45,7 +45,7 @@ pub mod websocket;
 
 pub use browser::{Browser, Seen, keep_screenshot};
 pub use client::{Answer, Client, Request};
-pub use collector::{Collector, KeptSpan};
+pub use collector::{Collector, KeptSpan, slips_are_told_at_start};
 pub use corpus::{Case, Expect, MARK, Way, play, shown};
 pub use desk::Desk;
 pub use dns::Dns;

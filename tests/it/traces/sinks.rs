@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use postern_tests::{Collector, Gate, RawOrigin, Request, Router, eventually_within, run_in};
+use postern_tests::{Collector, Gate, RawOrigin, Request, Router, eventually_within, run_in, slips_are_told_at_start};
 
 use super::{ALL, Scene, end, get};
 
@@ -135,7 +135,7 @@ fn who_sends_is_told_in_headers_that_nobody_is_shown() {
 
 #[test]
 fn settings_that_mean_nothing_are_told_at_start() {
-    for (name, value, told) in [
+    let slips = [
         ("ENDPOINT", "127.0.0.1:4317", "tracing.endpoint: is no address"),
         ("ENDPOINT", "ftp://collector:1", "tracing.endpoint: is no address"),
         ("ENDPOINT", "http://user:canary-5e1d@collector:1", "tracing.endpoint: is no address"),
@@ -145,19 +145,8 @@ fn settings_that_mean_nothing_are_told_at_start() {
         ("TIMEOUT", "0s", "tracing.timeout: is zero"),
         ("SAMPELD", "1", "did you mean \"sampled\""),
         ("TRUST", "everyone", "tracing.trust: "),
-    ] {
-        let environment = [(&*format!("POSTERN_ROUTER_TRACING__{name}"), value)];
-        let slip = run_in("postern-router", &["serve", "--print-settings"], &environment);
-        assert!(slip.code == 2 && slip.err.contains(told), "{name}={value}: {slip:?}");
-        assert!(!slip.err.contains("canary-5e1d"), "{slip:?}");
-    }
-    let (scene, missing) = (Scene::new(), "/nowhere/headers");
+    ];
+    let scene = Scene::new();
     let config = scene.site.merged().display().to_string();
-    for name in ["HEADERS_FILE", "CA_FILE"] {
-        let name = format!("POSTERN_ROUTER_TRACING__{name}");
-        let environment = [(&*name, missing), ("POSTERN_ROUTER_TRACING__ENDPOINT", "https://localhost:1")];
-        let arguments = ["serve", "--config", &*config, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-        let slip = run_in("postern-router", &arguments, &environment);
-        assert!(slip.code != 0 && slip.err.contains("cannot send traces") && slip.err.contains(missing), "{slip:?}");
-    }
+    slips_are_told_at_start("tracing", &slips, "cannot send traces", &config);
 }
