@@ -480,7 +480,15 @@ fn what_is_no_route_is_told_and_nothing_is_dialled_that_the_router_would_not_dia
     // As a router would be that was started without the flag.
     let output = doctor(&["/orders#default"]);
     assert_eq!(output.code, 1);
-    says(&output.out, &["failed   route", "put aside", "--allow-loopback-destinations"]);
+    says(
+        &output.out,
+        &[
+            "failed   route",
+            "put aside",
+            "--allow-loopback-destinations",
+            "give this command the same flags and settings",
+        ],
+    );
     let output = doctor(&["/order#default"]);
     assert_eq!(output.code, 2);
     says(&output.err, &["there is no route \"/order#default\"", "did you mean \"/orders#default\"?"]);

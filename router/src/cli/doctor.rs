@@ -182,7 +182,8 @@ impl Doctor {
             return Ok(Err(Step::failed(
                 ROUTE,
                 found,
-                "mend that; until then the router answers as if there were no such route",
+                "if the router was started otherwise, give this command the same flags and settings; else mend it: a router that \
+                 puts a route aside answers as if there were no such route",
             )));
         }
         if let Some(refused) = content.refused.iter().find(|one| one.id == id) {
