@@ -43,7 +43,7 @@ fn ways() -> impl Strategy<Value = AnyOf> {
     let other = prop::collection::vec(of(&["jwt:corp", "jwt:other"]), 1..3).boxed();
     let odd =
         prop::collection::vec(of(&["none", "iam", "jwt:corp", "jwt:other", "basic:ops", "jwt:nobody"]), 0..3).boxed();
-    (prop_oneof![fine, other, odd], modes()).prop_map(|(any_of, mode)| AnyOf { any_of, mode })
+    (prop_oneof![fine, other, odd], modes()).prop_map(|(any_of, mode)| AnyOf { any_of, mode, signed_for: None })
 }
 
 fn modes() -> impl Strategy<Value = Mode> {

@@ -217,10 +217,12 @@ pub(crate) fn check_signature(
     if !permit.principal().has_signed() {
         return Ok(());
     }
-    let head = &request.head;
+    let (head, route) = (&request.head, permit.route());
     let Some(signed) = Signed::read(head.fields(), head.query()) else { return Ok(()) };
+    let asked = route.signed_as_asked.then(|| (request.asked_host(), head.target()));
+    let path = transform::target(request, route, target);
     let host = target.destination.host().to_str().unwrap_or_default();
-    signed.fits(host, now, skew, |name| transform::arrives(head, &snapshot.settable, name))
+    signed.fits((host, &path), asked, now, skew, |name| transform::arrives(head, &snapshot.settable, name))
 }
 
 /// Whether the client signed a header, for whoever checks signatures: also where the router asks for none.

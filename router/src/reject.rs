@@ -51,6 +51,8 @@ pub(crate) enum Reason {
     CertificateNotValid,
     ScopeMissing,
     Sigv4ScopeMismatch,
+    Sigv4HostMismatch,
+    Sigv4PathMismatch,
     Sigv4HeaderMismatch,
     Sigv4DateSkew,
     RoleMissing,
@@ -158,6 +160,8 @@ rows! {
     CertificateNotValid "certificate_not_valid" 401 Client "the client certificate is not valid any more, or not yet";
     ScopeMissing "scope_missing" 403 Client "the caller lacks a required scope";
     Sigv4ScopeMismatch "sigv4_scope_mismatch" 403 Client "the signature is made for another region or service";
+    Sigv4HostMismatch "sigv4_host_mismatch" 403 Client "the signature was made for another host than the destination is sent";
+    Sigv4PathMismatch "sigv4_path_mismatch" 403 Client "the signature was made for another path than the destination is sent";
     Sigv4HeaderMismatch "sigv4_header_mismatch" 403 Client "a signed header does not reach the destination as it was sent";
     Sigv4DateSkew "sigv4_date_skew" 403 Client "the signature was made too long ago, or is yet to come";
     RoleMissing "role_missing" 403 Client "the caller lacks a required role";

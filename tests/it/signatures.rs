@@ -1,6 +1,8 @@
 //! What a client signed for the destination arrives as it was signed: the signature is recomputed there, from what
 //! arrived alone.
 
+mod places;
+
 use postern_tests::{Origin, Received, Reply, Request, Router, Site, boundary_with, python_program, registration, run};
 use serde_json::{Value, json};
 
@@ -167,54 +169,45 @@ fn a_signature_that_cannot_be_right_there_is_answered_here_and_the_log_says_why(
 
 #[test]
 fn a_route_that_would_change_what_is_signed_is_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-    std::fs::write(path("boundary.yaml"), boundary(1, API)).unwrap();
-    std::fs::create_dir(path("registrations")).unwrap();
-    for (name, at, text) in [
+    let two = format!(
+        "root: /hosts\nowner: team\ndestinations: [{{url: 'http://localhost:1', host: {API}, weight: 1}}, \
+         {{url: 'http://localhost:1', weight: 1}}]\npolicies: {{authentication: {{any_of: [iam]}}}}\n"
+    );
+    let cases = [
         ("prefix", "/rewrite", iam("/prefix", 1, API, "") + "rewrite: {prefix: /v1}\n"),
         ("strip", "/rewrite", iam("/strip", 1, API, "") + "rewrite: {prefix: /}\n"),
         ("path", "/rewrite", iam("/path", 1, API, "") + "match: {path: '/path/{id}'}\nrewrite: {path: '/v1/{id}'}\n"),
         ("stage", "/destination/url", iam("/stage", 1, API, "").replace("localhost:1", "localhost:1/prod")),
-        (
-            "hosts",
-            "/destinations",
-            format!(
-                "root: /hosts\nowner: team\ndestinations: [{{url: 'http://localhost:1', host: {API}, weight: 1}}, \
-             {{url: 'http://localhost:1', weight: 1}}]\npolicies: {{authentication: {{any_of: [iam]}}}}\n"
-            ),
-        ),
+        ("hosts", "/destinations", two),
         ("two", "/policies/authentication", iam("/two", 1, API, "").replace("[iam]", "[iam, none]")),
-    ] {
+    ];
+    let told =
+        refused(&boundary(1, API), &cases.iter().map(|(name, _, text)| (*name, text.as_str())).collect::<Vec<_>>());
+    for (name, at, _) in &cases {
+        let why = told(name, at);
+        assert!(why.contains("sign") || *name == "two", "{name}: {why}");
+    }
+}
+
+/// Why the syncer refuses each of some registrations, by its root's name and the place in it.
+fn refused(boundary: &str, registrations: &[(&str, &str)]) -> impl Fn(&str, &str) -> String + use<> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("boundary.yaml"), boundary).unwrap();
+    std::fs::create_dir(path("registrations")).unwrap();
+    for (name, text) in registrations {
         std::fs::write(format!("{}/{name}.yaml", path("registrations")), text).unwrap();
-        let once = run(
-            "postern-syncer",
-            &[
-                "run",
-                "--once",
-                "--output",
-                "json",
-                "--allow-loopback-destinations",
-                "--boundary",
-                &path("boundary.yaml"),
-                "--registrations",
-                &path("registrations"),
-                "--out",
-                &path("out"),
-            ],
-        );
-        let told: Value = serde_json::from_str(&once.out).unwrap_or_else(|_| panic!("{once:?}"));
-        let refused = told["refused"].as_array().unwrap();
-        let mine = refused
-            .iter()
-            .find(|one| one["id"] == format!("/{name}#default"))
-            .unwrap_or_else(|| panic!("{name}: {told}"));
-        let conditions = mine["conditions"].as_array().unwrap();
+    }
+    let (boundary, registrations, out) = (path("boundary.yaml"), path("registrations"), path("out"));
+    let flags = ["run", "--once", "--output", "json", "--allow-loopback-destinations", "--boundary", &boundary];
+    let once = run("postern-syncer", &[&flags[..], &["--registrations", &registrations, "--out", &out]].concat());
+    let told: Value = serde_json::from_str(&once.out).unwrap_or_else(|_| panic!("{once:?}"));
+    move |name, at| {
+        let all = told["refused"].as_array().unwrap();
+        let mine = all.iter().find(|one| one["id"] == format!("/{name}#default"));
+        let conditions = mine.unwrap_or_else(|| panic!("{name}: {told}"))["conditions"].as_array().unwrap();
         let why = conditions.iter().find(|one| one["reason"] == "IncompatiblePolicies" && one["at"] == at);
-        assert!(
-            why.is_some_and(|one| one["message"].as_str().unwrap().contains("sign") || name == "two"),
-            "{name}: {mine}"
-        );
+        why.unwrap_or_else(|| panic!("{name} at {at}: {conditions:?}"))["message"].as_str().unwrap().to_owned()
     }
 }
 

@@ -6,11 +6,11 @@ use std::fmt;
 use crate::condition::Reason;
 use crate::document::{Authenticator, Authorization, Mode, PathHandling, PolicySet, Registration};
 use crate::problem::{Problem, ProblemKind};
-use crate::route::{Origin, Route, RouteTarget};
+use crate::route::{Origin, Route};
 use crate::value::{Name, Template};
 
 use super::rules::Governing;
-use super::{Boundary, layers, matching, targets};
+use super::{Boundary, iam, layers, matching, targets};
 
 /// One reason why a registration is not admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub fn admit(boundary: &Boundary, registration: &Registration) -> Result<Route, 
     let policies = layers::effective(boundary, &registration.policies, &governing.claimed);
     check_policies(&mut refusals, boundary, &governing, registration, &policies);
     matching::check_rewrite(&mut refusals, registration);
-    check_iam(&mut refusals, registration, &destinations, &policies);
+    iam::check(&mut refusals, boundary, registration, &destinations, &policies);
     if !refusals.is_empty() {
         refusals.sort_by(|a, b| (&a.at, a.reason).cmp(&(&b.at, b.reason)));
         return Err(refusals);
@@ -191,44 +191,5 @@ fn check_policies(
             "/policies/path",
             "a template cannot be matched against paths with two readings; leave match.path out, or path: raw",
         ));
-    }
-}
-
-/// A SigV4 signature covers host, path and query (`aws.md` §2): what the client signed must be what the
-/// destination receives.
-fn check_iam(refusals: &mut Vec<Refusal>, registration: &Registration, targets: &[RouteTarget], policies: &PolicySet) {
-    let ways = policies.authentication.as_ref().map_or(&[][..], |any_of| any_of.any_of.as_slice());
-    if !ways.contains(&Authenticator::Iam) {
-        return;
-    }
-    let mut refuse = |at: &str, message: String| {
-        refusals.push(Refusal::new(Reason::IncompatiblePolicies, at, message));
-    };
-    if ways.len() > 1 {
-        refuse(
-            "/policies/authentication",
-            "iam stands alone: the Authorization header has room for one proof".to_owned(),
-        );
-    }
-    if registration.rewrite.is_some() {
-        refuse(
-            "/rewrite",
-            "iam: the client signs the path, so a changed path breaks the signature; leave rewrite out".to_owned(),
-        );
-    }
-    let several = registration.destination.is_none();
-    for (index, target) in targets.iter().enumerate().filter(|(_, target)| !target.url.prefix().is_empty()) {
-        let prefix = target.url.prefix();
-        refuse(
-            &if several { format!("/destinations/{index}/url") } else { "/destination/url".to_owned() },
-            format!(
-                "iam: the client signs the path, so {prefix} cannot be put in front of it; take it out of the URL and \
-                 let the root begin with it ({prefix}{})",
-                registration.root.as_str().trim_end_matches('/')
-            ),
-        );
-    }
-    if targets.windows(2).any(|pair| pair[0].host != pair[1].host) {
-        refuse("/destinations", "iam: the client signs one host, and these destinations have several".to_owned());
     }
 }

@@ -9,6 +9,7 @@ mod destination;
 mod external;
 mod hashes;
 mod hosts;
+mod iam;
 mod identity;
 mod identity_token;
 mod keys;

@@ -30,7 +30,7 @@ pub use identity::{
 pub use identity_token::IdentityToken;
 pub use limit::{Limit, LimitBy};
 pub use mtls::{CertificateSource, MtlsClient, MtlsRealm};
-pub use policies::{AnyOf, Authenticator, BodyPolicy, PathHandling, PolicySet, RouteTimeouts};
+pub use policies::{AnyOf, Authenticator, BodyPolicy, PathHandling, PolicySet, RouteTimeouts, SignedFor};
 pub use registration::{ApiVersion, Registration, RegistrationKind, Rewrite, RouteId, RouteMatch, Target};
 pub use revoked::{RevokedDigests, RevokedText, RevokedTokens};
 pub use telemetry::Telemetry;

@@ -58,6 +58,21 @@ pub struct AnyOf {
     /// Whether who proves nothing is refused. In `shadow` such a caller goes on as one of whom nothing is known.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: Mode,
+    /// As whose request callers of `iam` sign theirs. When left out: `router` where the Host that the destination is sent is
+    /// one of those answered here, else `destination`, whose path must then be the one that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_for: Option<SignedFor>,
+}
+
+/// What an AWS signature covers: Host and path as they are asked for, or as they arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SignedFor {
+    /// As the router is asked, which is what SDKs do: the destination answers to the router's own name, as a private custom
+    /// domain does. Who asks for another Host, or for a path that is changed, is refused with both.
+    Router,
+    /// As the destination gets it: clients sign for its Host and for the rewritten path, and send to the router.
+    Destination,
 }
 
 /// One way to prove who calls.

@@ -272,7 +272,7 @@ impl Doctor {
         let now = unix_now();
         let skew = settings.limits.signature_skew.duration();
         let how = How {
-            signed: question::signature(snapshot, target, request, now, skew),
+            signed: question::signature(snapshot, plan, target, request, now, skew),
             credentials: !self.headers.is_empty(),
             public: network::is_public(&visited.sighting),
             now,

@@ -149,6 +149,7 @@ pub(crate) fn outbound(snapshot: &Snapshot, plan: &RoutePlan, target: &Target, r
 /// What the router has against the signature of a request; nothing where there is none.
 pub(crate) fn signature(
     snapshot: &Snapshot,
+    plan: &RoutePlan,
     target: &Target,
     request: &Request,
     now: i64,
@@ -156,8 +157,10 @@ pub(crate) fn signature(
 ) -> Option<Result<(), String>> {
     let head = &request.head;
     let signed = Signed::read(head.fields(), head.query())?;
+    let asked = plan.signed_as_asked.then(|| (request.asked_host(), head.target()));
+    let path = transform::target(request, plan, target);
     let host = target.destination.host().to_str().unwrap_or_default();
-    let fits = signed.fits(host, now, skew, |name| transform::arrives(head, &snapshot.settable, name));
+    let fits = signed.fits((host, &path), asked, now, skew, |name| transform::arrives(head, &snapshot.settable, name));
     Some(fits.map_err(|rejection| format!("{}: {}", rejection.reason.code(), rejection.detail)))
 }
 

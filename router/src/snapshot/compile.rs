@@ -11,12 +11,13 @@ use http::{HeaderName, HeaderValue};
 use postern_config::check::{Boundary, reached_by};
 use postern_config::condition::{Condition, ConditionType, Status as ConditionStatus};
 use postern_config::document::{
-    Authenticator, Destination as Entry, IdentityToken, Jwks, JwtIssuer, Mode, PathHandling, Protocol, Rewrite,
+    AnyOf, Authenticator, Destination as Entry, IdentityToken, Jwks, JwtIssuer, Mode, PathHandling, Protocol, Rewrite,
+    SignedFor,
 };
 use postern_config::merged::{IssuerKeys, Quarantined, Reading, Refused};
 use postern_config::route::{Route, RouteTarget};
 use postern_config::secrets::Secrets;
-use postern_config::value::{HostName, Name, Period, Scheme, Segment, Share, Template};
+use postern_config::value::{HostName, HostPattern, Name, Period, Scheme, Segment, Share, Template};
 use rustls::pki_types::ServerName;
 
 use super::destination::DestinationParts;
@@ -194,6 +195,7 @@ impl<'b> Compiler<'b> {
             targets,
             ways,
             insists: proof.is_none_or(|any_of| any_of.mode == Mode::Enforce),
+            signed_as_asked: self.is_signed_as_asked(proof, &route.destinations),
             rights: self.rights.rights(route)?,
             limits: policies.limits.iter().flatten().map(|limit| Quota::compile(limit, route.id.as_str())).collect(),
             identity_headers: identity_headers.collect(),
@@ -213,6 +215,16 @@ impl<'b> Compiler<'b> {
             path: path_plan(route),
             raw_path: policies.path == Some(PathHandling::Raw),
             websocket: (policies.websocket == Some(true)).then(|| or(policies.timeouts.idle, WEBSOCKET_IDLE)),
+        })
+    }
+
+    /// Where nobody says: a destination that is sent one of the router's own names is one that SDKs sign for by asking the
+    /// router.
+    fn is_signed_as_asked(&self, proof: Option<&AnyOf>, targets: &[RouteTarget]) -> bool {
+        let answered = || targets.iter().all(|target| self.boundary.lists(&HostPattern::Exact(target.host.clone())));
+        proof.is_some_and(|any_of| match any_of.signed_for {
+            Some(signed_for) => signed_for == SignedFor::Router,
+            None => any_of.any_of.contains(&Authenticator::Iam) && answered(),
         })
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct RoutePlan {
     pub(crate) ways: Box<[Way]>,
     /// Whether who proves nothing is refused.
     pub(crate) insists: bool,
+    /// Whether callers sign Host and path as they ask for them, which must then be what the destination is sent.
+    pub(crate) signed_as_asked: bool,
     /// What the caller must be allowed.
     pub(crate) rights: Rights,
     /// How often requests may come.

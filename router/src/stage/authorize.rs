@@ -105,6 +105,7 @@ mod tests {
             targets: Box::default(),
             ways: Box::default(),
             insists: true,
+            signed_as_asked: false,
             rights: Rights::of_scopes(scopes),
             identity_headers: Box::default(),
             identity_token: None,

@@ -79,6 +79,11 @@ impl Request {
         }
     }
 
+    /// The host as it was asked for: its case and port are the client's.
+    pub(crate) fn asked_host(&self) -> &str {
+        self.head.fields().get("host").and_then(text).unwrap_or_default()
+    }
+
     /// Its segments, from the left.
     pub(crate) fn segments(&self) -> SmallVec<[&str; 16]> {
         match self.path().strip_prefix('/') {

@@ -5,6 +5,7 @@
 //! that nothing a client sends can take one of them off or stand in its place.
 //! Must never know bodies, or whether a request may pass.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName};
@@ -108,6 +109,17 @@ pub(crate) fn arrives(head: &RequestHead, settable: &[HeaderName], name: &str) -
     !written_anew
         && !is_named(bytes, settable.iter().map(HeaderName::as_str))
         && !is_named(bytes, named.iter().copied())
+}
+
+/// The target as the destination gets it when no token is taken off.
+pub(crate) fn target<'r>(request: &'r Request, route: &RoutePlan, target: &Target) -> Cow<'r, str> {
+    if matches!(route.path, PathPlan::Keep) && target.prefix.is_empty() {
+        return Cow::Borrowed(request.head.target());
+    }
+    let mut out = Vec::new();
+    write_target(&mut out, request, route, target, &std::iter::empty::<&TokenPlace>());
+    // Raw paths and prefixes are ASCII.
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
 }
 
 /// Takes off a client's trailers what a destination would believe of a head. What only some snapshot's router writes

@@ -39,6 +39,7 @@ pub(super) fn table(specs: &[Spec], rules: &[RootPath]) -> RouteTable {
                 targets: Box::default(),
                 ways: Box::default(),
                 insists: true,
+                signed_as_asked: false,
                 rights: crate::rights::Rights::default(),
                 identity_headers: Box::default(),
                 identity_token: None,

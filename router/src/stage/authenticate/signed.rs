@@ -2,7 +2,8 @@
 //!
 //! The router has no keys and cannot tell whether a signature is right. It can tell of some that they are wrong: made
 //! for another region or service, too long ago, or over a header that does not arrive as it was signed. AWS would answer
-//! such a request with a 403 that says nothing; here it is said which it was. Which Host was signed cannot be seen.
+//! such a request with a 403 that says nothing; here it is said which it was. Which Host and path were signed cannot be seen:
+//! it is taken to be what was asked for where the route says so.
 //! Sources: AWS Signature Version 4 (elements of a request), `execute-api` endpoints of API Gateway.
 
 use std::borrow::Cow;
@@ -78,24 +79,29 @@ impl<'r> Signed<'r> {
         self.headers.iter().any(|signed| signed.eq_ignore_ascii_case(name))
     }
 
-    /// Whether it may be right for a destination that is sent `host`, at `now` in Unix seconds, when clocks may differ
-    /// by `skew`; zero leaves time to the destination. `arrives` says of a header whether it arrives as the client sent it.
+    /// Whether it may be right for a destination that is `sent` this Host and target, at `now` in Unix seconds, when clocks
+    /// may differ by `skew`; zero leaves time to the destination. `asked` is the Host and target that were asked for, where
+    /// those are what is signed. `arrives` says of a header whether it arrives as the client sent it.
     ///
     /// # Errors
     /// What makes it wrong, with what was signed and what the destination would get.
     pub(crate) fn fits(
         &self,
-        host: &str,
+        sent: (&str, &str),
+        asked: Option<(&str, &str)>,
         now: i64,
         skew: Duration,
         arrives: impl Fn(&str) -> bool,
     ) -> Result<(), Rejection> {
-        if let Some((service, region)) = endpoint(host)
+        if let Some((service, region)) = endpoint(sent.0)
             && (self.service != service || self.region.is_some_and(|signed| signed != region))
         {
             let signed = self.region.map_or(Cow::Borrowed("any region"), Cow::Borrowed);
             let told = format!("signed for {} in {signed}, and the destination is {service} in {region}", self.service);
             return Err(Rejection::new(Reason::Sigv4ScopeMismatch, told));
+        }
+        if let Some(asked) = asked {
+            as_asked(asked, sent)?;
         }
         if let Some(name) = self.headers.iter().find(|name| **name != "host" && !arrives(name)) {
             let told = format!("the header {name} is signed, and does not arrive as it was sent");
@@ -120,6 +126,24 @@ impl<'r> Signed<'r> {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether what was signed by asking for it, a host and a path, is what the destination is sent. Signers leave case and
+/// the ports of the schemes out of a host.
+///
+/// # Errors
+/// Which of the two differs, with both.
+fn as_asked(asked: (&str, &str), sent: (&str, &str)) -> Result<(), Rejection> {
+    let bare = |host: &str| -> usize {
+        [":443", ":80"].iter().find_map(|port| host.strip_suffix(port)).map_or(host.len(), str::len)
+    };
+    let is_same = asked.0[..bare(asked.0)].eq_ignore_ascii_case(&sent.0[..bare(sent.0)]);
+    let (reason, what, (asked, sent)) = match (is_same, asked.1 == sent.1) {
+        (true, true) => return Ok(()),
+        (false, _) => (Reason::Sigv4HostMismatch, "Host", (asked.0, sent.0)),
+        (true, false) => (Reason::Sigv4PathMismatch, "path", (asked.1, sent.1)),
+    };
+    Err(Rejection::new(reason, format!("signed for the {what} {asked}, and the destination is sent {sent}")))
 }
 
 /// The service and region that a host of AWS is an endpoint of; `None` for a name of one's own.
@@ -150,7 +174,9 @@ mod tests {
     fn judged(credential: &str, headers: &str, at: &str, host: &str) -> Result<(), Reason> {
         let signed = Signed::of(credential, &["/"], headers, &[";"], Some(at), None).unwrap();
         let skew = Duration::from_secs(300);
-        signed.fits(host, NOW, skew, |name| name != "x-forwarded-for").map_err(|rejection| rejection.reason)
+        signed
+            .fits((host, "/"), None, NOW, skew, |name| name != "x-forwarded-for")
+            .map_err(|rejection| rejection.reason)
     }
 
     #[test]
@@ -178,6 +204,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_signed_by_asking_for_it_is_held_against_what_is_sent() {
+        let (host, path) = (Err(Reason::Sigv4HostMismatch), Err(Reason::Sigv4PathMismatch));
+        for (asked, sent, expected) in [
+            (("api.example.com", "/a?b"), ("api.example.com", "/a?b"), Ok(())),
+            (("API.example.com:443", "/"), ("api.example.com", "/"), Ok(())),
+            (("api.example.com", "/"), ("api.example.com:80", "/"), Ok(())),
+            (("api.example.com:8443", "/"), ("api.example.com", "/"), host),
+            (("api.example.com:8443", "/"), ("api.example.com:8443", "/"), Ok(())),
+            (("www.example.com", "/"), ("api.example.com", "/"), host),
+            (("www.example.com", "/a"), ("api.example.com", "/b"), host),
+            (("api.example.com", "/A"), ("api.example.com", "/a"), path),
+            (("api.example.com", "/a?b=1"), ("api.example.com", "/a?b=2"), path),
+            (("api.example.com", "/a"), ("api.example.com", "/v1/a"), path),
+        ] {
+            assert_eq!(as_asked(asked, sent).map_err(|rejection| rejection.reason), expected, "{asked:?} {sent:?}");
+        }
+        let told = as_asked(("a.example", "/"), ("b.example", "/")).unwrap_err();
+        assert_eq!(told.detail, "signed for the Host a.example, and the destination is sent b.example");
+    }
+
+    #[test]
     fn a_signature_is_good_for_five_minutes_around_its_time() {
         let here = "AKIDTESTTESTTEST/20260101/eu-west-1/execute-api/aws4_request";
         let before = "AKIDTESTTESTTEST/20251231/eu-west-1/execute-api/aws4_request";
@@ -202,7 +249,7 @@ mod tests {
         for (expires, expected) in [("3600", Ok(())), ("3599", skewed), ("604800", Ok(()))] {
             let query = query(expires);
             let signed = Signed::of_query(&query).unwrap();
-            let found = signed.fits(API, NOW, Duration::from_secs(300), |_| true);
+            let found = signed.fits((API, "/"), None, NOW, Duration::from_secs(300), |_| true);
             assert_eq!(found.map_err(|rejection| rejection.reason), expected, "{expires}");
         }
     }
