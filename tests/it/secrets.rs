@@ -186,6 +186,26 @@ fn a_secret_in_aws_rotates_without_a_restart_and_the_old_key_ends() {
     }
 }
 
+#[test]
+fn a_secret_is_looked_for_in_the_region_of_its_arn() {
+    let emulator = Emulator::shared();
+    let id = format!("postern/elsewhere-{}", std::process::id());
+    let made = emulator.python(&[
+        "-c",
+        &format!(
+            "import boto3\nelsewhere = boto3.client('secretsmanager', region_name='ap-south-1')\n\
+             print(elsewhere.create_secret(Name={id:?}, SecretString={:?})['ARN'])",
+            text(b'1')
+        ),
+    ]);
+    let arn = made.out.trim();
+    assert!(arn.starts_with("arn:aws:secretsmanager:ap-south-1:"), "{made:?}");
+    let scene = Scene::new();
+    scene.boundary(&[("hs", &format!("secretsmanager:{arn}"))], &text(b'p'));
+    let _syncer = scene.syncer(&environment(&emulator.environment()));
+    until_passes(&scene.serve(), &signer(b'1', "hs"));
+}
+
 fn put_secret(id: &str, text: &str, first: bool) {
     let text = json!(text);
     Emulator::shared().secrets(&match first {

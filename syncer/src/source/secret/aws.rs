@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client as SecretsManager;
+use aws_sdk_secretsmanager::config::{Config, Region};
 use aws_sdk_ssm::Client as Parameters;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::types::ParameterType;
@@ -36,7 +37,11 @@ impl Stores {
         id: &str,
         key: Option<&str>,
     ) -> Result<SecretText, SourceError> {
-        let sent = self.secrets.get_secret_value().secret_id(id).send().await;
+        let mut asked = self.secrets.get_secret_value().secret_id(id).customize();
+        if let Some(region) = region(id) {
+            asked = asked.config_override(Config::builder().region(region));
+        }
+        let sent = asked.send().await;
         let mut output = sent.map_err(|error| failed(reference, "secretsmanager:GetSecretValue", &error))?;
         let text = output.secret_string.take().map(SecretText::new).ok_or_else(|| {
             SourceError::new(
@@ -65,6 +70,12 @@ impl Stores {
             .map(SecretText::new)
             .ok_or_else(|| SourceError::new(FailureReason::Invalid, format!("{reference} has no value")))
     }
+}
+
+/// Where a secret is that is named by its ARN, which a name leaves to the syncer.
+fn region(id: &str) -> Option<Region> {
+    let name = id.strip_prefix("arn:")?.split(':').nth(2)?;
+    Some(Region::new(name.to_owned()))
 }
 
 /// A member of a JSON object. Errors of the parser are not shown: they may quote what they parse.
@@ -110,6 +121,13 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_arn_says_its_region_and_a_name_says_none() {
+        let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:postern/hs-AbCdEf";
+        assert_eq!(region(arn), Some(Region::from_static("eu-west-1")));
+        assert_eq!(region("postern/hs"), None);
+    }
 
     #[test]
     fn a_member_is_a_text_of_that_name_and_nothing_is_shown_of_what_is_none() {
