@@ -156,6 +156,11 @@ fn what_changes_of_the_boundary_is_told_by_the_names_that_stand_there() {
         ("roots: amazon", "roots: webpki", "destinations.private-apis.tls.roots: amazon → nothing  [weaker?]"),
         ("owners: [team-payments]", "owners: []", "paths./payments.owners: [\"team-payments\"] → nothing  [weaker]"),
         (
+            "audiences: [pay]",
+            "audiences: [pay, all]",
+            "paths./payments.audiences: [\"pay\"] → [\"pay\",\"all\"]  [weaker]",
+        ),
+        (
             "require: {authentication: {any_of: [\"jwt:corp\"]}, authorization: {scopes: [pay]}}",
             "require: {authentication: {any_of: [\"jwt:corp\"]}}",
             "paths./payments.require.authorization: {\"scopes\":[\"pay\"]} → nothing  [weaker]",

@@ -1,7 +1,6 @@
 //! What changed of what operations allow.
 
 use crate::document::{BoundaryDocument, Destination, PathRule};
-use crate::value::Name;
 
 use super::{Aspect, Weaker, named, policies, value_of, yes_if};
 
@@ -68,11 +67,10 @@ fn rule(rest: &str, before: &BoundaryDocument, after: &BoundaryDocument) -> Opti
     let old = find(before)?;
     let Some(new) = find(after) else { return Some(Weaker::Yes) };
     let field = rest.strip_prefix(new.prefix.as_str()).and_then(|rest| rest.strip_prefix('.')).unwrap_or_default();
-    let widened =
-        |old: &[Name], new: &[Name]| !old.is_empty() && (new.is_empty() || new.iter().any(|one| !old.contains(one)));
     match field {
         "owners" => yes_if(widened(&old.owners, &new.owners)),
         "destinations" => yes_if(widened(&old.destinations, &new.destinations)),
+        "audiences" => yes_if(widened(&old.audiences, &new.audiences)),
         field if field.starts_with("require") => {
             let (old, new) = (&old.require, &new.require);
             let proves = policies::proves_less(old.authentication.as_ref(), new.authentication.as_ref());
@@ -81,6 +79,11 @@ fn rule(rest: &str, before: &BoundaryDocument, after: &BoundaryDocument) -> Opti
         }
         _ => None,
     }
+}
+
+/// Whether a list, of which an empty one holds everything, holds something that it did not.
+fn widened<T: PartialEq>(old: &[T], new: &[T]) -> bool {
+    !old.is_empty() && (new.is_empty() || new.iter().any(|one| !old.contains(one)))
 }
 
 /// Whether `rest` is `name`, or something of it.

@@ -4,8 +4,10 @@
 use std::fmt;
 
 use crate::condition::Reason;
-use crate::document::{Authenticator, Authorization, Mode, PathHandling, PolicySet, Registration};
-use crate::problem::{Problem, ProblemKind};
+use crate::document::{
+    Authenticator, Authorization, IdentityToken, Mode, PathHandling, PathRule, PolicySet, Registration,
+};
+use crate::problem::{Problem, ProblemKind, shown};
 use crate::route::{Origin, Route};
 use crate::value::{Name, Template};
 
@@ -70,6 +72,7 @@ pub fn admit(boundary: &Boundary, registration: &Registration) -> Result<Route, 
     let destinations = targets::check(&mut refusals, boundary, &governing.claimed, registration);
     let policies = layers::effective(boundary, &registration.policies, &governing.claimed);
     check_policies(&mut refusals, boundary, &governing, registration, &policies);
+    check_audience(&mut refusals, &governing, registration);
     matching::check_rewrite(&mut refusals, registration);
     iam::check(&mut refusals, boundary, registration, &destinations, &policies);
     if !refusals.is_empty() {
@@ -190,6 +193,20 @@ fn check_policies(
             Reason::IncompatiblePolicies,
             "/policies/path",
             "a template cannot be matched against paths with two readings; leave match.path out, or path: raw",
+        ));
+    }
+}
+
+/// Whom a registration may have identity tokens made for. What defaults or overrides ask for is operations' own affair.
+fn check_audience(refusals: &mut Vec<Refusal>, governing: &Governing<'_>, registration: &Registration) {
+    let Some(IdentityToken { audience, .. }) = &registration.policies.identity_token else { return };
+    let closed = |rule: &&&PathRule| !rule.audiences.is_empty() && !rule.audiences.contains(audience);
+    for rule in governing.claimed.iter().filter(closed) {
+        let allowed = rule.audiences.join(" or ");
+        refusals.push(Refusal::new(
+            Reason::RequirementNotMet,
+            "/policies/identity_token/audience",
+            format!("below {} identity tokens are made for {allowed} only, not for {}", rule.prefix, shown(audience)),
         ));
     }
 }

@@ -141,6 +141,7 @@ fn check_rule(
     words: &Vocabulary,
 ) {
     unique(problems, rule.owners.iter(), |place| format!("{at}/owners/{place}"));
+    unique(problems, rule.audiences.iter(), |place| format!("{at}/audiences/{place}"));
     unique(problems, rule.destinations.iter(), |place| format!("{at}/destinations/{place}"));
     for (place, name) in rule.destinations.iter().enumerate().filter(|(_, name)| !destinations.contains_key(*name)) {
         let known = document.destinations.iter().map(|one| one.name.as_str());

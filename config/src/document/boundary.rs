@@ -157,6 +157,10 @@ pub struct PathRule {
     /// Destinations that may be used here; all when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<Name>,
+    /// Audiences that registrations may have identity tokens made for here; all when left out. Where destinations can reach
+    /// each other, one could otherwise have tokens made for another's audience, and keep them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audiences: Vec<String>,
     /// What every route here must demand at least.
     #[serde(default, skip_serializing_if = "is_default")]
     pub require: Requirement,

@@ -41,7 +41,7 @@ identity:
         - {name: alice, hash: "$2y$10$abcdefghijklmnopqrstuuN8sVZQZ1xUq9Qn6z8e1m4vC5Yw3kz2S", scopes: [all]}
 paths:
   - {prefix: /, owners: [], destinations: []}
-  - {prefix: /payments, owners: [team-payments], destinations: [private-apis],
+  - {prefix: /payments, owners: [team-payments], audiences: [pay], destinations: [private-apis],
      require: {authentication: {any_of: ["jwt:corp"]}, authorization: {scopes: [pay]}}}
 defaults: {policies: {timeouts: {total: 60s}, body: {max: 1MiB}}}
 overrides: {policies: {timeouts: {connect: 2s}}}
