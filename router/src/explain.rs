@@ -15,7 +15,7 @@ use serde::Serialize;
 pub(crate) use self::asked::{Asked, Assumed, claims, parameters};
 use crate::http1::{Framing, RequestHead};
 use crate::limiter::Quota;
-use crate::pipeline::{check_signature, choose, circumstances, outbound};
+use crate::pipeline::{check_signature, choose, circumstances, outbound, spared};
 use crate::principal::Principal;
 use crate::reject::{Reason, Rejection};
 use crate::rights::Verdict;
@@ -199,7 +199,12 @@ fn prove(
         found => found,
     };
     match found {
-        Ok(Outcome::Proved(principal)) => Ok(principal),
+        Ok(Outcome::Proved(principal)) => {
+            if let Some(verdict) = spared(&principal) {
+                explanation.step("authenticate", words_of(&verdict));
+            }
+            Ok(principal)
+        }
         Ok(Outcome::Ask(question)) => {
             explanation.step("authenticate", "the password is taken to be right: explain does not check it".to_owned());
             Ok(question.principal())

@@ -17,7 +17,7 @@ use crate::http1::{Framing, Outbound, RequestHead};
 use crate::observe::Exchange;
 use crate::principal::Principal;
 use crate::reject::{self, Local, Reason, Rejection};
-use crate::rights::{Circumstances, Verdict};
+use crate::rights::{Circumstances, Kind, Verdict};
 use crate::services::Core;
 use crate::snapshot::{RoutePlan, Snapshot, Target};
 use crate::stage::authenticate::external::{External, Question};
@@ -171,6 +171,9 @@ async fn prove(
         Ok(Outcome::Consult(external)) => Box::pin(consult(core, snapshot, &external, request, now)).await,
         Err(rejection) => Err(rejection),
     };
+    if let Ok(principal) = &proved {
+        exchange.record.verdicts.extend(spared(principal));
+    }
     match proved {
         Err(rejection) if !route.insists => {
             exchange.record.verdicts.push(Verdict::unproved(rejection.reason.code()));
@@ -178,6 +181,11 @@ async fn prove(
         }
         proved => proved,
     }
+}
+
+/// That a proved caller would have been refused, were it not only tried out.
+pub(crate) fn spared(principal: &Principal) -> Option<Verdict> {
+    principal.spared().map(|reason| Verdict::spared(Kind::Revocation, reason.code()))
 }
 
 /// Who calls, as an authorizer says.

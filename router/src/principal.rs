@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use crate::limiter::Quota;
+use crate::reject::Reason;
 use crate::rights::Known;
 use crate::snapshot::ClaimPath;
 
@@ -22,6 +23,7 @@ pub(crate) struct Principal {
     roles: Roles,
     claims: Option<Arc<Value>>,
     kept: Option<Arc<Kept>>,
+    spared: Option<Reason>,
 }
 
 /// Kept for as long as the principal is: a token's is remembered.
@@ -91,7 +93,7 @@ impl Principal {
     }
 
     fn unproved(name: &'static str, via: Via) -> Self {
-        Self { name: Name::Fixed(name), via, scopes: None, roles: Roles::None, claims: None, kept: None }
+        Self { name: Name::Fixed(name), via, scopes: None, roles: Roles::None, claims: None, kept: None, spared: None }
     }
 
     /// The subject of a verified token; empty when the token has none.
@@ -103,6 +105,7 @@ impl Principal {
             roles: Roles::None,
             claims: Some(Arc::new(claims)),
             kept: Some(Arc::default()),
+            spared: None,
         }
     }
 
@@ -134,6 +137,18 @@ impl Principal {
         self
     }
 
+    /// The same, that would have been refused for that reason, were it not only tried out.
+    #[must_use]
+    pub(crate) fn spared_for(mut self, reason: Option<Reason>) -> Self {
+        self.spared = reason;
+        self
+    }
+
+    /// Why it would have been refused, were it not only tried out.
+    pub(crate) fn spared(&self) -> Option<Reason> {
+        self.spared
+    }
+
     /// How often it may ask, wherever it asks.
     pub(crate) fn quota(&self) -> Option<&Quota> {
         self.kept.as_ref()?.quota.as_deref()
@@ -148,6 +163,7 @@ impl Principal {
             roles: Roles::None,
             claims: None,
             kept: Some(Arc::default()),
+            spared: None,
         }
     }
 
@@ -160,6 +176,7 @@ impl Principal {
             roles: Roles::None,
             claims: Some(claims),
             kept: Some(Arc::default()),
+            spared: None,
         }
     }
 
@@ -177,6 +194,7 @@ impl Principal {
             roles: Roles::None,
             claims: Some(Arc::new(claims)),
             kept: Some(Arc::default()),
+            spared: None,
         }
     }
 

@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     Policies,
     /// How often requests come, which is no demand of `authorization` but may be tried out as one.
     Rate,
+    /// What was taken back, which is no demand of `authorization` but may be tried out as one.
+    Revocation,
 }
 
 /// The layers as they stand in metrics.
@@ -61,6 +63,12 @@ impl Verdict {
     pub(crate) fn unproved(why: &'static str) -> Self {
         let (layer, kind, mode) = (Layer::Registration, Kind::Authentication, Mode::Shadow);
         Self { layer, kind, mode, allowed: false, policy: None, why: Cow::Borrowed(why) }
+    }
+
+    /// A caller who would have been refused for that reason, had a rule of `identity` been insisted on.
+    pub(crate) fn spared(kind: Kind, reason: &'static str) -> Self {
+        let (layer, mode) = (Layer::Registration, Mode::Shadow);
+        Self { layer, kind, mode, allowed: false, policy: None, why: Cow::Borrowed(reason) }
     }
 
     /// A request that came too often for a limit.
@@ -89,8 +97,15 @@ impl Layer {
 
 impl Kind {
     /// All of them, in order.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Authentication, Self::Scopes, Self::Roles, Self::Addresses, Self::Policies, Self::Rate];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Authentication,
+        Self::Scopes,
+        Self::Roles,
+        Self::Addresses,
+        Self::Policies,
+        Self::Rate,
+        Self::Revocation,
+    ];
 
     /// As it stands in logs and metrics.
     pub(crate) fn word(self) -> &'static str {
@@ -101,6 +116,7 @@ impl Kind {
             Self::Addresses => "addresses",
             Self::Policies => "policies",
             Self::Rate => "rate",
+            Self::Revocation => "revocation",
         }
     }
 }
@@ -114,12 +130,13 @@ impl fmt::Display for Layer {
     }
 }
 
-/// Layer and policy, or what else decided: `override:office-hours`, `registration:scopes`, `limit:NAME`. Of an
-/// authentication and of a limit it is not known which layer demands it: they replace each other.
+/// Layer and policy, or what else decided: `override:office-hours`, `registration:scopes`, `limit:NAME`, `revocation:REASON`.
+/// Of an authentication and of a limit it is not known which layer demands it: they replace each other. What `identity` says
+/// is of no layer.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.kind == Kind::Authentication {
-            return write!(f, "authentication:{}", self.why);
+        if matches!(self.kind, Kind::Authentication | Kind::Revocation) {
+            return write!(f, "{}:{}", self.kind.word(), self.why);
         }
         if self.kind == Kind::Rate {
             return write!(f, "limit:{}", self.policy.as_deref().unwrap_or_default());
