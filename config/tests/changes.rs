@@ -179,6 +179,8 @@ fn what_changes_of_the_boundary_is_told_by_the_names_that_stand_there() {
 fn what_the_boundary_only_tries_out_any_more_is_marked() {
     let told = told_of_boundary("leeway: 30s", "leeway: 30s\n      revoked: {mode: shadow}");
     assert_eq!(told, "~ boundary identity.jwt.corp.revoked: nothing → {\"mode\":\"shadow\"}  [weaker]\n");
+    let told = told_of_boundary("    - name: ops\n", "    - name: ops\n      lockout: {mode: shadow}\n");
+    assert_eq!(told, "~ boundary identity.basic.ops.lockout: nothing → {\"mode\":\"shadow\"}  [weaker]\n");
     let told = told_of_boundary("leeway: 30s", "leeway: 30s\n      revoked: {sub: [carol]}");
     assert_eq!(told, "~ boundary identity.jwt.corp.revoked: nothing → {\"sub\":[\"carol\"]}  [weaker?]\n");
 }

@@ -15,6 +15,7 @@ use serde::Serialize;
 pub(crate) use self::asked::{Asked, Assumed, claims, parameters};
 use crate::http1::{Framing, RequestHead};
 use crate::limiter::Quota;
+use crate::lockout::LockoutRule;
 use crate::pipeline::{check_signature, choose, circumstances, outbound, spared};
 use crate::principal::Principal;
 use crate::reject::{Reason, Rejection};
@@ -207,6 +208,9 @@ fn prove(
         }
         Ok(Outcome::Ask(question)) => {
             explanation.step("authenticate", "the password is taken to be right: explain does not check it".to_owned());
+            if question.lockout().mode == Mode::Shadow {
+                explanation.step("authenticate", lockout(question.lockout()));
+            }
             Ok(question.principal())
         }
         Ok(Outcome::Consult(external)) => {
@@ -262,6 +266,13 @@ fn rate(quota: &Quota) -> String {
     };
     let tried = if quota.mode == Mode::Shadow { "; shadow" } else { "" };
     format!("{}: {} of {whose}, {} at once{tried}; explain does not count", quota.name, quota.rate, quota.burst)
+}
+
+/// Whom a lock-out would tell to wait. Nothing is counted here.
+fn lockout(LockoutRule { failures, within, lasts, mode: _ }: LockoutRule) -> String {
+    format!(
+        "after {failures} wrong passwords in {within:?} it would refuse for {lasts:?}; shadow; explain does not count"
+    )
 }
 
 fn limits(route: &RoutePlan) -> String {

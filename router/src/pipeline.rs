@@ -166,7 +166,11 @@ async fn prove(
         Ok(Outcome::Proved(principal)) => Ok(principal),
         // Boxed, so that no other request has the size of one that waits for this.
         Ok(Outcome::Ask(question)) => {
-            Box::pin(core.shared.passwords.verify(question, request.client, Instant::now())).await
+            let answered = Box::pin(core.shared.passwords.verify(question, request.client, Instant::now())).await;
+            if answered.spared {
+                exchange.record.verdicts.push(Verdict::spared(Kind::Lockout, Reason::TooManyFailures.code()));
+            }
+            answered.proved
         }
         Ok(Outcome::Consult(external)) => Box::pin(consult(core, snapshot, &external, request, now)).await,
         Err(rejection) => Err(rejection),

@@ -1,6 +1,6 @@
 //! What changed of what operations allow.
 
-use crate::document::{ApiKeyRealm, BoundaryDocument, Destination, JwtIssuer, Mode, PathRule};
+use crate::document::{ApiKeyRealm, BasicRealm, BoundaryDocument, Destination, JwtIssuer, Mode, PathRule};
 use crate::value::Name;
 
 use super::{Aspect, Weaker, named, policies, value_of, yes_if};
@@ -92,6 +92,10 @@ fn is_tried_out(rest: &str, before: &BoundaryDocument, after: &BoundaryDocument)
         "jwt" => {
             let mode = |issuers: &[JwtIssuer]| mode_in(rest, "revoked", issuers, |one| (&one.name, one.revoked.mode));
             lets_go(mode(&old.jwt), mode(&new.jwt))
+        }
+        "basic" => {
+            let mode = |realms: &[BasicRealm]| mode_in(rest, "lockout", realms, |one| (&one.name, one.lockout.mode));
+            lets_go(mode(&old.basic), mode(&new.basic))
         }
         "api_key" => {
             let mode =

@@ -53,6 +53,8 @@ pub(crate) enum Kind {
     Rate,
     /// What was taken back, which is no demand of `authorization` but may be tried out as one.
     Revocation,
+    /// Too many wrong passwords, which is no demand of `authorization` but may be tried out as one.
+    Lockout,
 }
 
 /// The layers as they stand in metrics.
@@ -97,7 +99,7 @@ impl Layer {
 
 impl Kind {
     /// All of them, in order.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Authentication,
         Self::Scopes,
         Self::Roles,
@@ -105,6 +107,7 @@ impl Kind {
         Self::Policies,
         Self::Rate,
         Self::Revocation,
+        Self::Lockout,
     ];
 
     /// As it stands in logs and metrics.
@@ -117,6 +120,7 @@ impl Kind {
             Self::Policies => "policies",
             Self::Rate => "rate",
             Self::Revocation => "revocation",
+            Self::Lockout => "lockout",
         }
     }
 }
@@ -130,12 +134,13 @@ impl fmt::Display for Layer {
     }
 }
 
-/// Layer and policy, or what else decided: `override:office-hours`, `registration:scopes`, `limit:NAME`, `revocation:REASON`.
+/// Layer and policy, or what else decided: `override:office-hours`, `registration:scopes`, `limit:NAME`, `revocation:REASON`,
+/// `lockout:REASON`.
 /// Of an authentication and of a limit it is not known which layer demands it: they replace each other. What `identity` says
 /// is of no layer.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if matches!(self.kind, Kind::Authentication | Kind::Revocation) {
+        if matches!(self.kind, Kind::Authentication | Kind::Revocation | Kind::Lockout) {
             return write!(f, "{}:{}", self.kind.word(), self.why);
         }
         if self.kind == Kind::Rate {
