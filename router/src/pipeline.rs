@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
+use postern_config::document::Mode;
 
 use crate::body::{ClientBody, Metered};
 use crate::http1::{Framing, Outbound, RequestHead};
@@ -19,7 +20,7 @@ use crate::principal::Principal;
 use crate::reject::{self, Local, Reason, Rejection};
 use crate::rights::{Circumstances, Kind, Verdict};
 use crate::services::Core;
-use crate::snapshot::{RoutePlan, Snapshot, Target};
+use crate::snapshot::{RoutePlan, Snapshot, Target, TokenPlan};
 use crate::stage::authenticate::external::{External, Question};
 use crate::stage::authenticate::{Certificates, Outcome, Relayed, Signed, Way, authenticate};
 use crate::stage::authorize::{Decided, Permit, authorize};
@@ -127,7 +128,7 @@ async fn run<B: ClientBody>(
     let target = choose(&permit.route().targets, |bound| core.random_below(bound));
     check_signature(&request, &snapshot, &permit, target, now, core.shared.signature_skew)?;
     exchange.record.destination = Some(Arc::clone(target.destination.name()));
-    let vouched = vouch(core, &permit, now)?;
+    let vouched = vouch(core, &permit, now, &mut exchange.record.verdicts)?;
     let outbound = {
         let traced = exchange.onward(target, request.head.fields(), |name| has_signed(&request.head, name));
         let (upgrade, peer) = (handshake.is_some(), arrival.peer);
@@ -274,9 +275,22 @@ pub(crate) fn outbound(
 }
 
 /// The token that tells the destination who calls. A route that asks for one gets no request through without: a
-/// destination may take whoever comes without one for somebody else.
-fn vouch(core: &Core, permit: &Permit, now: i64) -> Result<Option<Rc<str>>, Rejection> {
+/// destination may take whoever comes without one for somebody else. What is only tried out is told and not sent.
+fn vouch(core: &Core, permit: &Permit, now: i64, verdicts: &mut Vec<Verdict>) -> Result<Option<Rc<str>>, Rejection> {
+    verdicts.extend(transform::kept_back(permit.route(), |path| permit.principal().claim(path)));
     let Some(plan) = &permit.route().identity_token else { return Ok(None) };
+    let minted = mint(core, permit, plan, now);
+    if plan.mode == Mode::Enforce {
+        return minted;
+    }
+    verdicts.extend(match minted {
+        Ok(token) => token.map(|_| Verdict::kept_back(Kind::IdentityToken, plan.header.as_str().to_owned())),
+        Err(rejection) => Some(Verdict::spared(Kind::IdentityToken, rejection.reason.code())),
+    });
+    Ok(None)
+}
+
+fn mint(core: &Core, permit: &Permit, plan: &TokenPlan, now: i64) -> Result<Option<Rc<str>>, Rejection> {
     let unavailable = |why: &'static str| Rejection::new(Reason::IdentityTokenUnavailable, why);
     let keys = core.shared.identity_keys.as_ref().ok_or_else(|| unavailable("the router has no key"))?;
     let principal = permit.principal();
