@@ -23,7 +23,6 @@ pub(crate) struct Principal {
     roles: Roles,
     claims: Option<Arc<Value>>,
     kept: Option<Arc<Kept>>,
-    spared: Option<Reason>,
 }
 
 /// Kept for as long as the principal is: a token's is remembered.
@@ -33,6 +32,8 @@ struct Kept {
     known: OnceLock<Known>,
     /// How often it may ask.
     quota: Option<Arc<Quota>>,
+    /// Why it would have been refused, were it not only tried out.
+    spared: Option<Reason>,
 }
 
 /// What it may be called upon to do.
@@ -93,7 +94,7 @@ impl Principal {
     }
 
     fn unproved(name: &'static str, via: Via) -> Self {
-        Self { name: Name::Fixed(name), via, scopes: None, roles: Roles::None, claims: None, kept: None, spared: None }
+        Self { name: Name::Fixed(name), via, scopes: None, roles: Roles::None, claims: None, kept: None }
     }
 
     /// The subject of a verified token; empty when the token has none.
@@ -105,7 +106,6 @@ impl Principal {
             roles: Roles::None,
             claims: Some(Arc::new(claims)),
             kept: Some(Arc::default()),
-            spared: None,
         }
     }
 
@@ -140,13 +140,16 @@ impl Principal {
     /// The same, that would have been refused for that reason, were it not only tried out.
     #[must_use]
     pub(crate) fn spared_for(mut self, reason: Option<Reason>) -> Self {
-        self.spared = reason;
+        if reason.is_some() {
+            let quota = self.kept.as_ref().and_then(|kept| kept.quota.clone());
+            self.kept = Some(Arc::new(Kept { quota, spared: reason, ..Kept::default() }));
+        }
         self
     }
 
     /// Why it would have been refused, were it not only tried out.
     pub(crate) fn spared(&self) -> Option<Reason> {
-        self.spared
+        self.kept.as_ref()?.spared
     }
 
     /// How often it may ask, wherever it asks.
@@ -163,7 +166,6 @@ impl Principal {
             roles: Roles::None,
             claims: None,
             kept: Some(Arc::default()),
-            spared: None,
         }
     }
 
@@ -176,7 +178,6 @@ impl Principal {
             roles: Roles::None,
             claims: Some(claims),
             kept: Some(Arc::default()),
-            spared: None,
         }
     }
 
@@ -194,7 +195,6 @@ impl Principal {
             roles: Roles::None,
             claims: Some(Arc::new(claims)),
             kept: Some(Arc::default()),
-            spared: None,
         }
     }
 
