@@ -25,6 +25,7 @@ fn orders() -> Value {
             "authentication": {"any_of": ["jwt:corp", "basic:ops"]},
             "authorization": {"scopes": ["read", "write"], "allow": ["10.0.0.0/8"], "deny": ["10.9.0.0/16"]},
             "limits": [{"name": "one", "rate": "10/s", "burst": 5}],
+            "identity_headers": {"x-user": "sub"}, "identity_token": {"audience": "orders"},
         },
     })
 }
@@ -100,6 +101,10 @@ fn a_policy_that_became_weaker_is_marked_and_no_other() {
         ("/policies/limits/0/burst", json!(6)),
         ("/policies/limits/0/by", json!("client")),
         ("/policies/limits/0/mode", json!("shadow")),
+        ("/policies/identity_headers_mode", json!("shadow")),
+        ("/policies/identity_headers", Value::Null),
+        ("/policies/identity_token/mode", json!("shadow")),
+        ("/policies/identity_token", Value::Null),
     ] {
         let told = told_of(pointer, value);
         assert!(told.trim_end().ends_with("[weaker]"), "{pointer}: {told}");
@@ -117,6 +122,8 @@ fn a_policy_that_became_weaker_is_marked_and_no_other() {
         ("/policies/limits/0/burst", json!(1)),
         ("/policies/limits/0/by", json!("route")),
         ("/policies/limits/0/name", json!("other")),
+        ("/policies/identity_headers", json!({"x-user": "sub", "x-team": "team"})),
+        ("/policies/identity_token/ttl", json!("20s")),
         ("/match", json!({"methods": ["GET"]})),
         ("/rewrite", json!({"prefix": "/v2"})),
         ("/owner", json!("team-other")),
@@ -178,6 +185,16 @@ fn what_changes_of_the_boundary_is_told_by_the_names_that_stand_there() {
     assert_eq!(told_of_boundary(gone, ""), "~ boundary destinations.plain: removed\n");
     let rehashed = told_of_boundary("$2y$10$abcdef", "$2y$10$abcdeg");
     assert_eq!(rehashed, "~ boundary identity.basic.ops.users.alice.hash: … → …  [weaker?]\n");
+}
+
+#[test]
+fn what_the_boundary_only_tries_out_any_more_is_marked() {
+    let told = told_of_boundary("leeway: 30s", "leeway: 30s\n      revoked: {mode: shadow}");
+    assert_eq!(told, "~ boundary identity.jwt.corp.revoked: nothing → {\"mode\":\"shadow\"}  [weaker]\n");
+    let told = told_of_boundary("    - name: ops\n", "    - name: ops\n      lockout: {mode: shadow}\n");
+    assert_eq!(told, "~ boundary identity.basic.ops.lockout: nothing → {\"mode\":\"shadow\"}  [weaker]\n");
+    let told = told_of_boundary("leeway: 30s", "leeway: 30s\n      revoked: {sub: [carol]}");
+    assert_eq!(told, "~ boundary identity.jwt.corp.revoked: nothing → {\"sub\":[\"carol\"]}  [weaker?]\n");
 }
 
 #[test]

@@ -69,33 +69,45 @@ fn policies() -> impl Strategy<Value = PolicySet> {
     (
         prop::option::weighted(0.4, ways()),
         prop::option::weighted(0.15, (scopes, modes())),
-        prop::option::weighted(0.2, headers),
+        (prop::option::weighted(0.2, headers), modes()),
         (periods(), periods(), periods(), periods()),
         prop::option::weighted(0.3, 0..9_u64),
         (path, prop::option::weighted(0.2, any::<bool>()), prop::option::weighted(0.2, limits())),
     )
-        .prop_map(|(authentication, scopes, headers, (connect, first_byte, idle, total), max, more)| PolicySet {
-            authentication,
-            authorization: scopes.map(|(scopes, mode)| Authorization {
-                scopes: scopes.into_iter().map(str::to_owned).collect(),
-                mode,
-                ..Authorization::default()
-            }),
-            identity_headers: headers
-                .map(|headers| headers.into_iter().map(|name| (name, "sub".to_owned())).collect::<IndexMap<_, _>>()),
-            identity_token: more.1.map(|_| IdentityToken {
-                header: None,
-                audience: "orders".to_owned(),
-                ttl: None,
-                claims: IndexMap::new(),
-            }),
-            limits: more.2,
-            timeouts: RouteTimeouts { connect, first_byte, idle, total },
-            telemetry: Telemetry::default(),
-            body: BodyPolicy { max: max.map(ByteSize::new) },
-            path: more.0,
-            websocket: more.1,
-        })
+        .prop_map(
+            |(
+                authentication,
+                scopes,
+                (headers, identity_headers_mode),
+                (connect, first_byte, idle, total),
+                max,
+                more,
+            )| PolicySet {
+                authentication,
+                authorization: scopes.map(|(scopes, mode)| Authorization {
+                    scopes: scopes.into_iter().map(str::to_owned).collect(),
+                    mode,
+                    ..Authorization::default()
+                }),
+                identity_headers: headers.map(|headers| {
+                    headers.into_iter().map(|name| (name, "sub".to_owned())).collect::<IndexMap<_, _>>()
+                }),
+                identity_headers_mode,
+                identity_token: more.1.map(|_| IdentityToken {
+                    header: None,
+                    audience: "orders".to_owned(),
+                    ttl: None,
+                    claims: IndexMap::new(),
+                    mode: Mode::default(),
+                }),
+                limits: more.2,
+                timeouts: RouteTimeouts { connect, first_byte, idle, total },
+                telemetry: Telemetry::default(),
+                body: BodyPolicy { max: max.map(ByteSize::new) },
+                path: more.0,
+                websocket: more.1,
+            },
+        )
 }
 
 fn targets() -> impl Strategy<Value = Target> {
@@ -224,6 +236,10 @@ fn hold(boundary: &Boundary, registration: &Registration, route: &Route) -> Resu
     prop_assert!(upper.body.max.is_none() || upper.body.max == policies.body.max);
     prop_assert!(upper.path.is_none() || upper.path == policies.path);
     prop_assert!(upper.identity_headers.is_none() || upper.identity_headers == policies.identity_headers);
+    prop_assert!(
+        upper.identity_headers.is_none() || upper.identity_headers_mode == policies.identity_headers_mode,
+        "{route:?}"
+    );
     prop_assert!(upper.authentication.is_none() || upper.authentication == policies.authentication);
     // Every layer that says something and is not off makes its demand, as it stands there.
     let demands = boundary.demands(registration);

@@ -15,17 +15,19 @@ use serde::Serialize;
 pub(crate) use self::asked::{Asked, Assumed, claims, parameters};
 use crate::http1::{Framing, RequestHead};
 use crate::limiter::Quota;
-use crate::pipeline::{check_signature, choose, circumstances, outbound};
+use crate::lockout::LockoutRule;
+use crate::pipeline::{check_signature, choose, circumstances, outbound, spared};
 use crate::principal::Principal;
 use crate::reject::{Reason, Rejection};
-use crate::rights::Verdict;
+use crate::rights::{Kind, Verdict};
 use crate::snapshot::table::{Outranked, Passed};
 use crate::snapshot::{RoutePlan, Snapshot, Timeouts};
 use crate::stage::authenticate::{Certificates, Outcome, Relayed, SKEW, Way, assume, authenticate};
-use crate::stage::authorize::authorize;
+use crate::stage::authorize::{Permit, authorize};
 use crate::stage::find::{find, outranked};
 use crate::stage::identify::{Arrival, Request, RequestId, RequestPath, Trust, identify};
 use crate::stage::limit::{limit_body, quotas};
+use crate::stage::transform;
 use crate::stage::upgrade::upgrade;
 
 /// What would happen.
@@ -131,8 +133,7 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     }
     let destination = &target.destination;
     explanation.destination = Some(destination.name().to_string());
-    // Nobody but the running router can sign.
-    let vouched = (route.identity_token.is_some() && permit.principal().is_proved()).then_some("…");
+    let vouched = vouched(&permit, explanation);
     let written = outbound(&request, peer, snapshot, &permit, target, handshake.is_some(), vouched, None);
     let written = written.framed(Framing::None);
     let head = RequestHead::parse(&written)?;
@@ -199,9 +200,17 @@ fn prove(
         found => found,
     };
     match found {
-        Ok(Outcome::Proved(principal)) => Ok(principal),
+        Ok(Outcome::Proved(principal)) => {
+            if let Some(verdict) = spared(&principal) {
+                explanation.step("authenticate", words_of(&verdict));
+            }
+            Ok(principal)
+        }
         Ok(Outcome::Ask(question)) => {
             explanation.step("authenticate", "the password is taken to be right: explain does not check it".to_owned());
+            if question.lockout().mode == Mode::Shadow {
+                explanation.step("authenticate", lockout(question.lockout()));
+            }
             Ok(question.principal())
         }
         Ok(Outcome::Consult(external)) => {
@@ -218,9 +227,25 @@ fn prove(
     }
 }
 
+/// The token that tells the destination who calls. Nobody but the running router can sign. What is only tried out is told.
+fn vouched(permit: &Permit, explanation: &mut Explanation) -> Option<&'static str> {
+    let (route, principal) = (permit.route(), permit.principal());
+    if let Some(verdict) = transform::kept_back(route, |path| principal.claim(path)) {
+        explanation.step("transform", words_of(&verdict));
+    }
+    let plan = route.identity_token.as_deref().filter(|_| principal.is_proved())?;
+    if plan.mode == Mode::Enforce {
+        return Some("…");
+    }
+    let verdict = Verdict::kept_back(Kind::IdentityToken, plan.header.as_str().to_owned());
+    explanation.step("transform", words_of(&verdict));
+    None
+}
+
 /// Which layer and which policy, and what they say.
 fn words_of(verdict: &Verdict) -> String {
     let said = match (verdict.allowed, verdict.mode) {
+        (true, Mode::Shadow) if verdict.would_set().is_some() => "would set; shadow",
         (true, Mode::Shadow) => "would permit; shadow",
         (true, _) => "permits",
         (false, Mode::Shadow) => "would refuse; shadow",
@@ -257,6 +282,13 @@ fn rate(quota: &Quota) -> String {
     };
     let tried = if quota.mode == Mode::Shadow { "; shadow" } else { "" };
     format!("{}: {} of {whose}, {} at once{tried}; explain does not count", quota.name, quota.rate, quota.burst)
+}
+
+/// Whom a lock-out would tell to wait. Nothing is counted here.
+fn lockout(LockoutRule { failures, within, lasts, mode: _ }: LockoutRule) -> String {
+    format!(
+        "after {failures} wrong passwords in {within:?} it would refuse for {lasts:?}; shadow; explain does not count"
+    )
 }
 
 fn limits(route: &RoutePlan) -> String {

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use postern_config::document::Mode;
 use quick_cache::sync::Cache;
 use sha2::Sha256;
 
@@ -22,6 +23,8 @@ pub(crate) struct LockoutRule {
     pub(crate) within: Duration,
     /// How long to wait.
     pub(crate) lasts: Duration,
+    /// Whether that is insisted on.
+    pub(crate) mode: Mode,
 }
 
 /// The counts. Shared by all cores; written only when a password was wrong.
@@ -30,6 +33,8 @@ pub(crate) struct Lockout {
     /// Held over reading and writing one count, so that none is lost. Behind tens of milliseconds of hashing, it is not felt.
     counting: Mutex<()>,
     begun: AtomicU64,
+    /// Those that nobody was held to.
+    tried: AtomicU64,
 }
 
 /// A realm, a name and a network, as half a keyed digest: what is kept gives no name away.
@@ -45,7 +50,12 @@ struct Count {
 
 impl Default for Lockout {
     fn default() -> Self {
-        Self { counts: Cache::new(PLACES), counting: Mutex::default(), begun: AtomicU64::new(0) }
+        Self {
+            counts: Cache::new(PLACES),
+            counting: Mutex::default(),
+            begun: AtomicU64::new(0),
+            tried: AtomicU64::new(0),
+        }
     }
 }
 
@@ -76,6 +86,9 @@ impl Lockout {
 
     /// A password was wrong.
     pub(crate) fn failed(&self, place: Place, rule: LockoutRule, now: Instant) {
+        if rule.mode == Mode::Off {
+            return;
+        }
         let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.counts.get(&place).filter(|count| match count.until {
             // What was asked before the lock began is no new reason for one.
@@ -86,7 +99,8 @@ impl Lockout {
         count.failures = count.failures.saturating_add(1);
         if count.until.is_none() && count.failures >= rule.failures {
             count.until = Some(now + rule.lasts);
-            self.begun.fetch_add(1, Ordering::Relaxed);
+            let counted = if rule.mode == Mode::Enforce { &self.begun } else { &self.tried };
+            counted.fetch_add(1, Ordering::Relaxed);
         }
         self.counts.insert(place, count);
     }
@@ -94,6 +108,11 @@ impl Lockout {
     /// How often somebody was told to wait.
     pub(crate) fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
+    }
+
+    /// How often somebody would have been, where that is only tried out.
+    pub(crate) fn tried(&self) -> u64 {
+        self.tried.load(Ordering::Relaxed)
     }
 }
 
@@ -115,8 +134,12 @@ const PLACES: usize = 65_536;
 mod tests {
     use super::*;
 
-    const RULE: LockoutRule =
-        LockoutRule { failures: 3, within: Duration::from_secs(60), lasts: Duration::from_secs(300) };
+    const RULE: LockoutRule = LockoutRule {
+        failures: 3,
+        within: Duration::from_secs(60),
+        lasts: Duration::from_secs(300),
+        mode: Mode::Enforce,
+    };
 
     fn at(name: &str, client: &str) -> Place {
         Lockout::place(&[7; 64], b"basic:ops", name.as_bytes(), client.parse().unwrap())
@@ -145,6 +168,19 @@ mod tests {
         lockout.failed(place, RULE, after(419));
         lockout.failed(place, RULE, after(420));
         assert_eq!((lockout.remaining(&place, after(420)), lockout.begun()), (None, 1));
+    }
+
+    #[test]
+    fn what_is_tried_out_is_counted_apart_and_what_is_off_is_not() {
+        let now = Instant::now();
+        for (mode, begun, tried) in [(Mode::Enforce, 1, 0), (Mode::Shadow, 0, 1), (Mode::Off, 0, 0)] {
+            let (lockout, place) = (Lockout::default(), at("alice", "192.0.2.1"));
+            for _ in 0..4 {
+                lockout.failed(place, LockoutRule { mode, ..RULE }, now);
+            }
+            assert_eq!((lockout.begun(), lockout.tried()), (begun, tried), "{mode:?}");
+            assert_eq!(lockout.remaining(&place, now).is_some(), mode != Mode::Off, "{mode:?}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderValue;
 use http::header::RETRY_AFTER;
+use postern_config::document::Mode;
 use quick_cache::sync::Cache;
 use sha2::Sha256;
 use tokio::sync::oneshot;
@@ -43,6 +44,15 @@ type Key = [u8; 64];
 
 /// What decides. A plain function, so that tests can count and hold it.
 type Check = fn(&PasswordQuestion) -> bool;
+
+/// What became of a question.
+pub(crate) struct Answered {
+    /// Who it is. 401 for a wrong password or an unknown user, 429 when there were too many before, 503 when too many
+    /// questions are waiting.
+    pub(crate) proved: Result<Principal, Rejection>,
+    /// Whether it would have been 429, had that been insisted on.
+    pub(crate) spared: bool,
+}
 
 struct Shared {
     key: Zeroizing<Key>,
@@ -93,23 +103,39 @@ impl Passwords {
         self.shared.lockout.begun()
     }
 
+    /// How often somebody would have been, where that is only tried out.
+    pub(crate) fn lockouts_tried(&self) -> u64 {
+        self.shared.lockout.tried()
+    }
+
     /// Answers the question; `client` asks it, and `now` is when.
-    ///
-    /// # Errors
-    /// 401 for a wrong password or an unknown user, 429 when there were too many before, 503 when too many questions are
-    /// waiting.
-    pub(crate) async fn verify(
+    pub(crate) async fn verify(&self, question: PasswordQuestion, client: IpAddr, now: Instant) -> Answered {
+        let mut spared = false;
+        let proved = self.prove(question, client, now, &mut spared).await;
+        Answered { proved, spared }
+    }
+
+    async fn prove(
         &self,
         question: PasswordQuestion,
         client: IpAddr,
         now: Instant,
+        spared: &mut bool,
     ) -> Result<Principal, Rejection> {
         let [realm, name] = question.named();
         let place = Lockout::place(&self.shared.key, realm, name, client);
         let lockout = &self.shared.lockout;
+        let rule = question.lockout();
+        let mut check_open = || match (lockout.remaining(&place, now), rule.mode) {
+            (None, _) | (_, Mode::Off) => Ok(()),
+            (Some(left), Mode::Enforce) => Err(PasswordQuestion::wait(left)),
+            (Some(_), Mode::Shadow) => {
+                *spared = true;
+                Ok(())
+            }
+        };
         // Before anything is remembered: else a right guess would show all the same.
-        let is_open = || lockout.remaining(&place, now).map_or(Ok(()), |left| Err(PasswordQuestion::wait(left)));
-        is_open()?;
+        check_open()?;
         let digest = self.shared.digest(&question);
         if self.shared.proved.get(&digest).is_some_and(|until| now < until) {
             return Ok(question.principal());
@@ -117,9 +143,9 @@ impl Passwords {
         let question = Arc::new(question);
         match self.enqueue(digest, &question, now)?.await {
             // Guesses that are sent at once learn no more than those that come one by one.
-            Ok(true) => is_open().map(|()| question.principal()),
+            Ok(true) => check_open().map(|()| question.principal()),
             Ok(false) => {
-                lockout.failed(place, question.lockout(), now);
+                lockout.failed(place, rule, now);
                 Err(question.refusal())
             }
             // The check panicked, or the pool is going down: nothing was proved.

@@ -11,15 +11,16 @@ use std::time::{Duration, Instant};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
+use postern_config::document::Mode;
 
 use crate::body::{ClientBody, Metered};
 use crate::http1::{Framing, Outbound, RequestHead};
 use crate::observe::Exchange;
 use crate::principal::Principal;
 use crate::reject::{self, Local, Reason, Rejection};
-use crate::rights::{Circumstances, Verdict};
+use crate::rights::{Circumstances, Kind, Verdict};
 use crate::services::Core;
-use crate::snapshot::{RoutePlan, Snapshot, Target};
+use crate::snapshot::{RoutePlan, Snapshot, Target, TokenPlan};
 use crate::stage::authenticate::external::{External, Question};
 use crate::stage::authenticate::{Certificates, Outcome, Relayed, Signed, Way, authenticate};
 use crate::stage::authorize::{Decided, Permit, authorize};
@@ -127,7 +128,7 @@ async fn run<B: ClientBody>(
     let target = choose(&permit.route().targets, |bound| core.random_below(bound));
     check_signature(&request, &snapshot, &permit, target, now, core.shared.signature_skew)?;
     exchange.record.destination = Some(Arc::clone(target.destination.name()));
-    let vouched = vouch(core, &permit, now)?;
+    let vouched = vouch(core, &permit, now, &mut exchange.record.verdicts)?;
     let outbound = {
         let traced = exchange.onward(target, request.head.fields(), |name| has_signed(&request.head, name));
         let (upgrade, peer) = (handshake.is_some(), arrival.peer);
@@ -166,11 +167,18 @@ async fn prove(
         Ok(Outcome::Proved(principal)) => Ok(principal),
         // Boxed, so that no other request has the size of one that waits for this.
         Ok(Outcome::Ask(question)) => {
-            Box::pin(core.shared.passwords.verify(question, request.client, Instant::now())).await
+            let answered = Box::pin(core.shared.passwords.verify(question, request.client, Instant::now())).await;
+            if answered.spared {
+                exchange.record.verdicts.push(Verdict::spared(Kind::Lockout, Reason::TooManyFailures.code()));
+            }
+            answered.proved
         }
         Ok(Outcome::Consult(external)) => Box::pin(consult(core, snapshot, &external, request, now)).await,
         Err(rejection) => Err(rejection),
     };
+    if let Ok(principal) = &proved {
+        exchange.record.verdicts.extend(spared(principal));
+    }
     match proved {
         Err(rejection) if !route.insists => {
             exchange.record.verdicts.push(Verdict::unproved(rejection.reason.code()));
@@ -178,6 +186,11 @@ async fn prove(
         }
         proved => proved,
     }
+}
+
+/// That a proved caller would have been refused, were it not only tried out.
+pub(crate) fn spared(principal: &Principal) -> Option<Verdict> {
+    principal.spared().map(|reason| Verdict::spared(Kind::Revocation, reason.code()))
 }
 
 /// Who calls, as an authorizer says.
@@ -264,9 +277,22 @@ pub(crate) fn outbound(
 }
 
 /// The token that tells the destination who calls. A route that asks for one gets no request through without: a
-/// destination may take whoever comes without one for somebody else.
-fn vouch(core: &Core, permit: &Permit, now: i64) -> Result<Option<Rc<str>>, Rejection> {
+/// destination may take whoever comes without one for somebody else. What is only tried out is told and not sent.
+fn vouch(core: &Core, permit: &Permit, now: i64, verdicts: &mut Vec<Verdict>) -> Result<Option<Rc<str>>, Rejection> {
+    verdicts.extend(transform::kept_back(permit.route(), |path| permit.principal().claim(path)));
     let Some(plan) = &permit.route().identity_token else { return Ok(None) };
+    let minted = mint(core, permit, plan, now);
+    if plan.mode == Mode::Enforce {
+        return minted;
+    }
+    verdicts.extend(match minted {
+        Ok(token) => token.map(|_| Verdict::kept_back(Kind::IdentityToken, plan.header.as_str().to_owned())),
+        Err(rejection) => Some(Verdict::spared(Kind::IdentityToken, rejection.reason.code())),
+    });
+    Ok(None)
+}
+
+fn mint(core: &Core, permit: &Permit, plan: &TokenPlan, now: i64) -> Result<Option<Rc<str>>, Rejection> {
     let unavailable = |why: &'static str| Rejection::new(Reason::IdentityTokenUnavailable, why);
     let keys = core.shared.identity_keys.as_ref().ok_or_else(|| unavailable("the router has no key"))?;
     let principal = permit.principal();

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use crate::limiter::Quota;
+use crate::reject::Reason;
 use crate::rights::Known;
 use crate::snapshot::ClaimPath;
 
@@ -31,6 +32,8 @@ struct Kept {
     known: OnceLock<Known>,
     /// How often it may ask.
     quota: Option<Arc<Quota>>,
+    /// Why it would have been refused, were it not only tried out.
+    spared: Option<Reason>,
 }
 
 /// What it may be called upon to do.
@@ -132,6 +135,21 @@ impl Principal {
     pub(crate) fn with_quota(mut self, quota: Option<Arc<Quota>>) -> Self {
         self.kept = Some(Arc::new(Kept { quota, ..Kept::default() }));
         self
+    }
+
+    /// The same, that would have been refused for that reason, were it not only tried out.
+    #[must_use]
+    pub(crate) fn spared_for(mut self, reason: Option<Reason>) -> Self {
+        if reason.is_some() {
+            let quota = self.kept.as_ref().and_then(|kept| kept.quota.clone());
+            self.kept = Some(Arc::new(Kept { quota, spared: reason, ..Kept::default() }));
+        }
+        self
+    }
+
+    /// Why it would have been refused, were it not only tried out.
+    pub(crate) fn spared(&self) -> Option<Reason> {
+        self.kept.as_ref()?.spared
     }
 
     /// How often it may ask, wherever it asks.

@@ -4,7 +4,7 @@
 //! is shown once and kept nowhere; of it the document gets a digest under the realm's pepper. Must never log a key.
 
 use postern_config::api_key::{self, Pepper, RANDOM};
-use postern_config::document::{ApiKeyRealm, KeyDigest};
+use postern_config::document::{ApiKeyRealm, KeyDigest, Mode};
 use postern_config::limits::CONSUMER_KEYS;
 use postern_config::value::{Period, Timestamp};
 use serde_json::json;
@@ -153,12 +153,19 @@ fn revoke(reading: &BoundaryReading, id: &str, format: Format) -> Result<String,
         found.ok_or_else(|| Failure::found("no consumer of the boundary has a key with that id"))?;
     let is_revoked = realm.revoked.iter().any(|one| one == id);
     if matches!(format, Format::Json) {
-        let told = json!({ "id": id, "realm": realm.name, "consumer": consumer.name, "revoked": is_revoked });
+        let told = json!({
+            "id": id, "realm": realm.name, "consumer": consumer.name, "revoked": is_revoked,
+            "revoked_mode": realm.revoked_mode,
+        });
         return Ok(format!("{told:#}"));
     }
-    Ok(match is_revoked {
-        true => format!("the key {id} of {} is revoked", consumer.name),
-        false => format!(
+    Ok(match (is_revoked, realm.revoked_mode) {
+        (true, Mode::Enforce) => format!("the key {id} of {} is revoked", consumer.name),
+        (true, Mode::Shadow | Mode::Off) => format!(
+            "the key {id} of {} is under revoked, and passes until realm {} has revoked_mode: enforce",
+            consumer.name, realm.name
+        ),
+        (false, _) => format!(
             "{id} is a key of {}. It is refused as soon as the boundary has, in realm {}, under revoked:\n\n- \"{id}\"\n",
             consumer.name, realm.name
         ),

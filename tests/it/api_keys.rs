@@ -253,6 +253,21 @@ fn a_revoked_key_ends_with_the_next_generation_and_no_other_does() {
 }
 
 #[test]
+fn a_revoked_key_passes_and_is_told_where_that_is_only_tried_out() {
+    let scene = Scene::new("");
+    scene.change("revoked_mode: shadow", "one");
+    for (id, told) in [("one", json!("revocation:credentials_invalid")), ("two", Value::Null)] {
+        let answer = scene.with("/orders", &key(id));
+        let line = scene.router.logged(answer.header("x-request-id").unwrap());
+        assert_eq!((answer.status, &line["shadow_denied"]), (200, &told), "{id}");
+    }
+    let denials = "postern_shadow_denials_total{route=\"/orders#default\",owner=\"team\"}";
+    assert_eq!(scene.router.metric(denials), 1.0);
+    scene.change("", "one");
+    assert_eq!(scene.with("/orders", &key("one")).reason(), Some("credentials_invalid"));
+}
+
+#[test]
 fn a_key_that_was_made_passes_once_its_entry_is_in_the_boundary() {
     let scene = Scene::new("");
     let file = scene.boundary();

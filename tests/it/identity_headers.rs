@@ -2,7 +2,7 @@
 
 use postern_tests::frames::Http2;
 use postern_tests::hpack::Block;
-use postern_tests::{Origin, Request, Router, Signer, Site, boundary_with, registration, seconds_from_now};
+use postern_tests::{Origin, Request, Router, Signer, Site, boundary_with, registration, run, seconds_from_now};
 use serde_json::json;
 
 const ISSUER: &str = "https://login.example.com/";
@@ -153,6 +153,62 @@ impl Scene {
 /// The same name for a destination that folds `-`, `_`, `.` and case.
 fn folded(name: &str) -> String {
     name.to_ascii_lowercase().replace(['_', '.'], "-")
+}
+
+#[test]
+fn headers_that_are_only_tried_out_are_told_by_name_and_no_client_writes_them() {
+    let (origin, signer) = (Origin::named("orders"), Signer::ec());
+    let jwks = json!({"keys": [signer.jwk()]});
+    let boundary = format!("identity: {{jwt: [{{name: corp, issuer: '{ISSUER}', audiences: [api], jwks: {jwks}}}]}}");
+    let proof = "authentication: {any_of: ['jwt:corp', none]}";
+    let headers = "identity_headers: {x-user: sub, x-team: team, x-none: absent}";
+    let port = origin.port();
+    let mut site = Site::new(
+        &boundary_with(&[port], &boundary),
+        &[
+            registration("/told", port, &format!("policies: {{{proof}, {headers}}}")),
+            registration("/tried", port, &format!("policies: {{{proof}, {headers}, identity_headers_mode: shadow}}")),
+            registration("/off", port, &format!("policies: {{{proof}, {headers}, identity_headers_mode: 'off'}}")),
+        ],
+    );
+    let router = Router::serve(&site.merged());
+    let claims = json!({"iss": ISSUER, "aud": "api", "sub": "carol", "team": "red", "exp": seconds_from_now(600)});
+    let bearer = format!("Bearer {}", signer.token(&claims));
+    // What arrives of three headers that the client wrote as well, and what the log says.
+    let ask = |path: &str, proved: bool| {
+        let mut request = Request::new("GET", path);
+        for name in ["X-User", "x-team", "x-none"] {
+            request = request.header(name, "forged");
+        }
+        if proved {
+            request = request.header("authorization", &bearer);
+        }
+        let answer = router.send(&request);
+        assert_eq!(answer.status, 200, "{path}");
+        let arrived = ["x-user", "x-team", "x-none"].map(|name| origin.last().header(name).map(str::to_owned));
+        (arrived, router.logged(answer.header("x-request-id").unwrap())["shadow_set"].clone())
+    };
+    let nothing = [None, None, None];
+    let all = [Some("carol".to_owned()), Some("red".to_owned()), None];
+    assert_eq!(ask("/told", true), (all.clone(), json!(null)));
+    assert_eq!(ask("/tried", true), (nothing.clone(), json!("x-user, x-team")));
+    assert_eq!(ask("/tried", false), (nothing.clone(), json!(null)));
+    assert_eq!(ask("/off", true), (nothing, json!(null)));
+    let told = "postern_policy_decisions_total{layer=\"registration\",kind=\"identity_headers\",mode=\"shadow\",verdict=\"allowed\"}";
+    assert_eq!(router.metric(told), 1.0);
+    assert_eq!(router.metric("postern_shadow_denials_total{route=\"/tried#default\",owner=\"team\"}"), 0.0);
+
+    let (merged, header) = (site.merged(), format!("authorization: {bearer}"));
+    let words = ["explain", merged.to_str().unwrap(), "GET http://api.example.com/tried", "-H", &header];
+    let explained = run("postern-router", &words);
+    assert!(explained.out.contains("identity_headers would set; shadow: x-user, x-team"), "{}", explained.out);
+
+    // What an override names, no registration's mode turns down.
+    let overrides = "overrides: {policies: {identity_headers: {x-user: sub, x-team: team, x-none: absent}}}";
+    let tried = format!("policies: {{{proof}, {headers}, identity_headers_mode: shadow}}");
+    site.publish(&boundary_with(&[port], &format!("{boundary}\n{overrides}")), &[registration("/tried", port, &tried)]);
+    router.until_generation(site.generation());
+    assert_eq!(ask("/tried", true), (all, json!(null)));
 }
 
 #[test]

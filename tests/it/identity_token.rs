@@ -35,13 +35,18 @@ impl Scene {
         scene
     }
 
-    fn publish(&mut self, ttl: &str) {
-        let identity = format!(
+    /// Who can be proved.
+    fn identity(&self) -> String {
+        format!(
             "identity:
   jwt: [{{name: corp, issuer: '{ISSUER}', audiences: [api], jwks: {}}}]
   basic: [{{name: ops, users: [{{name: carol, hash: '{BCRYPT}', scopes: [read]}}]}}]",
             json!({"keys": [self.signer.jwk()]})
-        );
+        )
+    }
+
+    fn publish(&mut self, ttl: &str) {
+        let identity = self.identity();
         let asks = format!(
             "identity_token: {{audience: orders, ttl: {ttl}, claims: {{roles: realm.roles, team: team, none: absent}}}}"
         );
@@ -319,6 +324,54 @@ fn without_a_key_the_routes_that_ask_for_tokens_refuse_and_no_other() {
     assert!(notes.contains("/orders#default asks for an identity token, and the router has no key"), "{notes}");
     assert_eq!(scene.router.admin("/jwks").json(), json!({"keys": []}));
     assert_eq!(scene.router.get(PATH).reason(), Some("route_not_found"));
+}
+
+#[test]
+fn a_token_that_is_only_tried_out_is_told_and_kept_back_and_refuses_nobody() {
+    let decided = |verdict: &str| {
+        format!(
+            "postern_policy_decisions_total{{layer=\"registration\",kind=\"identity_token\",mode=\"shadow\",verdict=\"{verdict}\"}}"
+        )
+    };
+    let denials = "postern_shadow_denials_total{route=\"/tried#default\",owner=\"team\"}";
+    let unavailable = json!("identity_token:identity_token_unavailable");
+    for (key, denied, set, counts) in [
+        (Some(ed()), Value::Null, json!("x-caller"), [1.0, 0.0, 0.0]),
+        (None, unavailable, Value::Null, [0.0, 2.0, 2.0]),
+    ] {
+        let mut scene = Scene::new(key.as_ref());
+        let (port, identity) = (scene.origin.port(), scene.identity());
+        let policies = "policies: {authentication: {any_of: ['jwt:corp', none]}, \
+             identity_token: {audience: orders, header: x-caller, mode: shadow}}";
+        scene.site.publish(&boundary_with(&[port], &identity), &[registration("/tried", port, policies)]);
+        scene.router.until_generation(scene.site.generation());
+        let bearer = format!("Bearer {}", scene.signer.token(&scene.claims()));
+        let forged = Request::new("GET", "/tried").header("x-caller", "forged").header(HEADER, "forged");
+        for (request, proved) in
+            [(forged.header("authorization", &bearer), true), (Request::new("GET", "/tried"), false)]
+        {
+            let answer = scene.router.send(&request);
+            let line = scene.router.logged(answer.header("x-request-id").unwrap());
+            let expected = if proved { &set } else { &Value::Null };
+            assert_eq!(
+                (answer.status, &line["shadow_denied"], &line["shadow_set"]),
+                (200, &denied, expected),
+                "{line}"
+            );
+            let received = scene.origin.last();
+            assert_eq!((received.header("x-caller"), received.header(HEADER)), (None, None));
+        }
+        let metric = |name: &str| scene.router.metric(name);
+        assert_eq!([metric(&decided("allowed")), metric(&decided("denied")), metric(denials)], counts);
+        let notes = scene.router.snapshot()["notes"].to_string();
+        let noted =
+            notes.contains("/tried#default asks for an identity token, and the router has no key: it would answer 503");
+        assert_eq!(noted, key.is_none(), "{notes}");
+        let (merged, header) = (scene.site.merged(), format!("authorization: {bearer}"));
+        let words = ["explain", merged.to_str().unwrap(), "GET http://api.example.com/tried", "-H", &header];
+        let explained = run("postern-router", &words);
+        assert!(explained.out.contains("identity_token would set; shadow: x-caller"), "{}", explained.out);
+    }
 }
 
 #[test]

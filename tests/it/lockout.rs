@@ -1,6 +1,6 @@
 //! Who guesses passwords is told to wait, and nobody else is.
 
-use postern_tests::{Answer, Origin, Request, Router, Site, basic, boundary_with, registration};
+use postern_tests::{Answer, Origin, Request, Router, Site, basic, boundary_with, registration, run};
 
 /// Of the password "secret", at 5 000 rounds.
 const SHA512: &str =
@@ -10,7 +10,7 @@ const SHA256: &str = "$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA";
 struct Scene {
     router: Router,
     _origin: Origin,
-    _site: Site,
+    site: Site,
 }
 
 impl Scene {
@@ -24,7 +24,7 @@ impl Scene {
         let site = Site::new(&boundary_with(&[port], &identity), &[registration("/orders", port, policies)]);
         let router = Router::start(&site.merged(), &[], &[("POSTERN_ROUTER_TRUSTED_PROXIES", "[\"127.0.0.0/8\"]")]);
         router.until_ready();
-        Self { router, _origin: origin, _site: site }
+        Self { router, _origin: origin, site }
     }
 
     fn ask(&self, name: &str, password: &str, client: &str) -> Answer {
@@ -79,6 +79,36 @@ fn a_name_that_nobody_has_is_locked_like_any_other() {
         let found: Vec<_> = (0..3).map(|_| scene.outcome(name, "guess", "192.0.2.1")).collect();
         assert_eq!(found, [wrong(), wrong(), waits()], "{name}");
     }
+}
+
+#[test]
+fn a_lock_that_is_only_tried_out_is_told_of_each_request_and_holds_nobody() {
+    let scene = Scene::new("lockout: {failures: 2, mode: shadow},");
+    let told = |password: &str, client: &str| {
+        let answer = scene.ask("alice", password, client);
+        let line = scene.router.logged(answer.header("x-request-id").unwrap());
+        (answer.status, line["shadow_denied"].as_str().map(str::to_owned))
+    };
+    let would_wait = Some("lockout:too_many_failures".to_owned());
+    assert_eq!([told("guess", "192.0.2.1"), told("guess", "192.0.2.1")], [(401, None), (401, None)]);
+    // The right one passes, computed or remembered, and a wrong one is what it is.
+    for (password, status) in [("secret", 200), ("secret", 200), ("guess", 401)] {
+        assert_eq!(told(password, "192.0.2.1"), (status, would_wait.clone()), "{password}");
+    }
+    assert_eq!(told("secret", "192.0.2.2"), (200, None));
+    let metric = |name: &str| scene.router.metric(name);
+    let denials = "postern_shadow_denials_total{route=\"/orders#default\",owner=\"team\"}";
+    let decided =
+        "postern_policy_decisions_total{layer=\"registration\",kind=\"lockout\",mode=\"shadow\",verdict=\"denied\"}";
+    assert_eq!((metric(denials), metric(decided)), (3.0, 3.0));
+    let begun = ["postern_shadow_password_lockouts_total", "postern_password_lockouts_total"].map(metric);
+    assert_eq!(begun, [1.0, 0.0]);
+
+    let (merged, header) = (scene.site.merged(), format!("authorization: {}", basic("alice", "secret")));
+    let words = ["explain", merged.to_str().unwrap(), "GET http://api.example.com/orders", "-H", &header];
+    let explained = run("postern-router", &words);
+    let expected = "after 2 wrong passwords in 300s it would refuse for 300s; shadow";
+    assert!(explained.out.contains(expected), "{}{}", explained.out, explained.err);
 }
 
 #[test]

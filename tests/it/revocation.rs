@@ -100,6 +100,46 @@ fn a_token_that_passed_is_taken_back_by_the_next_generation_by_each_of_its_names
 }
 
 #[test]
+fn what_is_only_tried_out_is_told_of_each_request_and_refuses_nobody() {
+    let mut scene = Scene::new();
+    let one = scene.old.token(&claims(&json!({})));
+    let other = scene.new.token(&claims(&json!({"sub": "dave", "jti": "j-2"})));
+    scene.revoke(&json!({"sub": ["carol"], "mode": "shadow"}));
+    // Verified, then remembered, on every core: each time it is told.
+    let answers: Vec<Answer> = (0..6).map(|_| scene.ask(&one)).collect();
+    for answer in answers {
+        assert_eq!((answer.status, answer.reason()), (200, None));
+        let line = scene.router.logged(answer.header("x-request-id").unwrap());
+        assert_eq!((&line["shadow_denied"], &line["principal"]), (&json!("revocation:token_revoked"), &json!("carol")));
+    }
+    let fine = scene.ask(&other);
+    let line = scene.router.logged(fine.header("x-request-id").unwrap());
+    assert_eq!((fine.status, &line["shadow_denied"]), (200, &Value::Null));
+    let told =
+        "postern_policy_decisions_total{layer=\"registration\",kind=\"revocation\",mode=\"shadow\",verdict=\"denied\"}";
+    let denials = "postern_shadow_denials_total{route=\"/orders#default\",owner=\"team\"}";
+    assert_eq!((scene.router.metric(told), scene.router.metric(denials)), (6.0, 6.0));
+
+    let (merged, header) = (scene.site.merged(), format!("authorization: Bearer {one}"));
+    let explained = run(
+        "postern-router",
+        &["explain", merged.to_str().unwrap(), "GET http://api.example.com/orders", "-H", &header],
+    );
+    assert!(
+        explained.out.contains("revocation:token_revoked would refuse; shadow"),
+        "{}{}",
+        explained.out,
+        explained.err
+    );
+
+    scene.revoke(&json!({"sub": ["carol"], "mode": "off"}));
+    assert_eq!(scene.outcome(&one), passes());
+    scene.revoke(&json!({"sub": ["carol"], "mode": "enforce"}));
+    assert_eq!((scene.outcome(&one), scene.outcome(&other)), (taken_back(), passes()));
+    assert_eq!(scene.router.metric(denials), 6.0);
+}
+
+#[test]
 fn only_who_has_a_sound_token_learns_that_it_was_taken_back() {
     let mut scene = Scene::new();
     scene.revoke(&json!({"sub": ["carol"], "issued_before": instant(-30)}));

@@ -1,6 +1,7 @@
 //! What changed of what operations allow.
 
-use crate::document::{BoundaryDocument, Destination, PathRule};
+use crate::document::{ApiKeyRealm, BasicRealm, BoundaryDocument, Destination, JwtIssuer, Mode, PathRule};
+use crate::value::Name;
 
 use super::{Aspect, Weaker, named, policies, value_of, yes_if};
 
@@ -30,7 +31,8 @@ fn weaker(what: &str, before: &BoundaryDocument, after: &BoundaryDocument) -> Op
             policies::aspects("", old, new).into_iter().find(|one| one.what == format!(".{name}"))?.weaker
         }
         // Who else may prove what, and what policies say, is for a person to judge.
-        "identity" | "authorization" => Some(Weaker::Maybe),
+        "identity" => yes_if(is_tried_out(rest, before, after)).max(Some(Weaker::Maybe)),
+        "authorization" => Some(Weaker::Maybe),
         _ => None,
     }
 }
@@ -84,6 +86,39 @@ fn rule(rest: &str, before: &BoundaryDocument, after: &BoundaryDocument) -> Opti
 /// Whether a list, of which an empty one holds everything, holds something that it did not.
 fn widened<T: PartialEq>(old: &[T], new: &[T]) -> bool {
     !old.is_empty() && (new.is_empty() || new.iter().any(|one| !old.contains(one)))
+}
+
+/// Whether what a way to prove who calls refuses by itself is not insisted on any more.
+fn is_tried_out(rest: &str, before: &BoundaryDocument, after: &BoundaryDocument) -> bool {
+    let (old, new) = (&before.identity, &after.identity);
+    let (way, rest) = rest.split_once('.').unwrap_or((rest, ""));
+    match way {
+        "jwt" => {
+            let mode = |issuers: &[JwtIssuer]| mode_in(rest, "revoked", issuers, |one| (&one.name, one.revoked.mode));
+            lets_go(mode(&old.jwt), mode(&new.jwt))
+        }
+        "basic" => {
+            let mode = |realms: &[BasicRealm]| mode_in(rest, "lockout", realms, |one| (&one.name, one.lockout.mode));
+            lets_go(mode(&old.basic), mode(&new.basic))
+        }
+        "api_key" => {
+            let mode =
+                |realms: &[ApiKeyRealm]| mode_in(rest, "revoked_mode", realms, |one| (&one.name, one.revoked_mode));
+            lets_go(mode(&old.api_key), mode(&new.api_key))
+        }
+        _ => false,
+    }
+}
+
+/// The mode of the entry that `rest` names, where it names `field` of it or something therein.
+fn mode_in<T>(rest: &str, field: &str, entries: &[T], of: impl Fn(&T) -> (&Name, Mode)) -> Option<Mode> {
+    let field_of = |name: &Name| rest.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('.'));
+    let named = |name: &Name| field_of(name).is_some_and(|rest| is_of(rest, field));
+    entries.iter().map(of).find(|(name, _)| named(name)).map(|(_, mode)| mode)
+}
+
+fn lets_go(before: Option<Mode>, after: Option<Mode>) -> bool {
+    before == Some(Mode::Enforce) && after.is_some_and(|mode| mode != Mode::Enforce)
 }
 
 /// Whether `rest` is `name`, or something of it.

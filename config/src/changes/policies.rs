@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use crate::check::satisfies;
-use crate::document::{AnyOf, Authenticator, Authorization, BodyPolicy, Limit, LimitBy, Mode, PathHandling, PolicySet};
+use crate::document::{
+    AnyOf, Authenticator, Authorization, BodyPolicy, IdentityToken, Limit, LimitBy, Mode, PathHandling, PolicySet,
+};
 use crate::limits;
 use crate::value::Network;
 
@@ -29,7 +31,8 @@ fn weaker(name: &str, before: &PolicySet, after: &PolicySet) -> Option<Weaker> {
         authentication,
         authorization,
         identity_headers: _,
-        identity_token: _,
+        identity_headers_mode: _,
+        identity_token,
         limits,
         timeouts: _,
         body,
@@ -40,6 +43,8 @@ fn weaker(name: &str, before: &PolicySet, after: &PolicySet) -> Option<Weaker> {
     match name {
         "authentication" => yes_if(proves_less(before.authentication.as_ref(), authentication.as_ref())),
         "authorization" => demands_less(before.authorization.as_ref(), authorization.as_ref()),
+        "identity_headers" | "identity_headers_mode" => yes_if(names_caller(before) && !names_caller(after)),
+        "identity_token" => yes_if(is_sent(before.identity_token.as_ref()) && !is_sent(identity_token.as_ref())),
         "limits" => yes_if(lets_more(before.limits.as_deref(), limits.as_deref())),
         "body" => yes_if(most(body) > most(&before.body)),
         "path" => yes_if(*path == Some(PathHandling::Raw)),
@@ -57,6 +62,17 @@ fn lets_more(before: Option<&[Limit]>, after: Option<&[Limit]>) -> bool {
         counts && new.rate.interval() >= old.rate.interval() && new.burst() <= old.burst()
     };
     before.unwrap_or_default().iter().filter(holds).any(|old| !after().any(|new| keeps(old, new)))
+}
+
+/// Whether headers tell the destination who calls.
+fn names_caller(policies: &PolicySet) -> bool {
+    policies.identity_headers_mode == Mode::Enforce
+        && policies.identity_headers.as_ref().is_some_and(|map| !map.is_empty())
+}
+
+/// Whether a token does.
+fn is_sent(token: Option<&IdentityToken>) -> bool {
+    token.is_some_and(|token| token.mode == Mode::Enforce)
 }
 
 fn most(body: &BodyPolicy) -> u64 {

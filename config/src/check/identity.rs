@@ -167,7 +167,7 @@ fn check_realm(problems: &mut Vec<Problem>, at: &str, realm: &BasicRealm) {
 }
 
 fn check_lockout(problems: &mut Vec<Problem>, at: &str, policy: &LockoutPolicy) {
-    let LockoutPolicy { failures, within, lasts } = policy;
+    let LockoutPolicy { failures, within, lasts, mode: _ } = policy;
     if failures.is_some_and(|failures| !(1..=limits::LOCKOUT_FAILURES).contains(&failures)) {
         problems.push(
             Problem::new(format!("{at}/failures"), ProblemKind::Limit, "is not between 1 and 1000000")

@@ -51,6 +51,7 @@ impl<'b> Choice<'b> {
             authentication: self.authentication(rules),
             authorization: together(own.authorization.as_ref(), demands.into_iter().chain(required)),
             identity_headers: self.first("identity_headers", |one| one.identity_headers.as_ref()),
+            identity_headers_mode: self.headers_mode(),
             identity_token: self.first("identity_token", |one| one.identity_token.as_ref()),
             limits: self.first("limits", |one| one.limits.as_ref()),
             timeouts: RouteTimeouts {
@@ -75,6 +76,12 @@ impl<'b> Choice<'b> {
         let (layer, value) = self.layers.iter().find_map(|(layer, set)| Some((*layer, of(set)?)))?;
         self.origins.push((policy, layer));
         Some(value.clone())
+    }
+
+    /// The mode that stands beside the headers that hold, so that no other layer's turns them down.
+    fn headers_mode(&self) -> Mode {
+        let named = self.layers.iter().find(|(_, set)| set.identity_headers.is_some());
+        named.map_or(Mode::Enforce, |(_, set)| set.identity_headers_mode)
     }
 
     /// The same for proofs, but for a default that is not enough under the rules, which is not what anybody asked for; and
@@ -143,6 +150,16 @@ pub(super) fn check_policies(
             problems
                 .push(Problem::new(at, ProblemKind::Invalid, "names no claim").hint("e.g. sub, or realm_access.roles"));
         }
+    }
+    if policies.identity_headers.is_none() && policies.identity_headers_mode != Mode::Enforce {
+        problems.push(
+            Problem::new(
+                format!("{at}/identity_headers_mode"),
+                ProblemKind::Contradiction,
+                "has no identity_headers beside it",
+            )
+            .hint("it is said by whoever names the headers: name them here, or take it out"),
+        );
     }
     identity_token::check(problems, at, policies);
     limit::check(problems, &format!("{at}/limits"), policies.limits.as_deref().unwrap_or_default().iter());

@@ -10,7 +10,7 @@ pub(super) fn check(problems: &mut Vec<Problem>, identity: &Identity) {
     let mut total = 0;
     for (index, issuer) in identity.jwt.iter().enumerate() {
         let at = format!("/identity/jwt/{index}/revoked");
-        let RevokedTokens { jti, sub, kid, issued_before: _, digests } = &issuer.revoked;
+        let RevokedTokens { jti, sub, kid, issued_before: _, digests, mode: _ } = &issuer.revoked;
         for (field, values) in [("jti", jti), ("sub", sub), ("kid", kid)] {
             check_words(problems, &format!("{at}/{field}"), values);
         }

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Limit, TokenPlace, mapping};
+use super::{Limit, Mode, TokenPlace, is_default, mapping};
 use crate::value::{HeaderName, Name, Timestamp};
 
 /// A list of consumers with keys.
@@ -31,6 +31,9 @@ pub struct ApiKeyRealm {
     /// Ids of keys that are refused whatever else is said of them: an old entry that comes back revives none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revoked: Vec<String>,
+    /// Whether who brings a key of `revoked` is refused. In `shadow` it is taken, and told that it would have been refused.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub revoked_mode: Mode,
 }
 
 /// Where keys stand in a request: one of the three.
@@ -102,6 +105,7 @@ impl fmt::Debug for ApiKeyRealm {
             .field("consumers", &self.consumers)
             .field("limits", &self.limits)
             .field("revoked", &self.revoked)
+            .field("revoked_mode", &self.revoked_mode)
             .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApiKeyRealm, ExternalAuthorizer, MtlsRealm, RevokedTokens, Roots, is_default, mapping};
+use super::{ApiKeyRealm, ExternalAuthorizer, Mode, MtlsRealm, RevokedTokens, Roots, is_default, mapping};
 use crate::value::{HeaderName, Name, Period};
 
 /// The ways in which a caller can prove who it is.
@@ -247,6 +247,9 @@ pub struct LockoutPolicy {
     /// How long to wait; 5 minutes when left out.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pub lasts: Option<Period>,
+    /// Whether who guesses is told to wait. In `shadow` it is counted as ever, and told who would have been.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: Mode,
 }
 
 /// One user.

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::mapping;
+use super::{Mode, is_default, mapping};
 use crate::value::{HeaderName, Period};
 
 /// A short-lived token of the router's own that tells the destination who calls (RFC 7519). Callers that nobody proved get
@@ -25,6 +25,9 @@ pub struct IdentityToken {
     #[serde(default, deserialize_with = "super::maps::distinct", skip_serializing_if = "IndexMap::is_empty")]
     #[schemars(extend("postern-distinct-names" = true))]
     pub claims: IndexMap<String, String>,
+    /// Whether the destination gets it. In `shadow` it is made, counted and told of, and nothing is sent or refused.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: Mode,
 }
 
 impl IdentityToken {

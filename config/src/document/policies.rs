@@ -25,6 +25,10 @@ pub struct PolicySet {
     #[serde(default, deserialize_with = "super::maps::distinct_if_given", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("propertyNames" = HeaderName::names(), "postern-distinct-names" = true))]
     pub identity_headers: Option<IndexMap<HeaderName, String>>,
+    /// Whether the destination gets `identity_headers`, beside which it stands. In `shadow` it is counted and told which ones
+    /// would be set, and none is. What clients write there is taken off in every mode.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub identity_headers_mode: Mode,
     /// A token that tells the destination who calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_token: Option<IdentityToken>,

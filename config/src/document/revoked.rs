@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{is_default, mapping};
+use super::{Mode, is_default, mapping};
 use crate::revocation::{self, Entry};
 use crate::value::{Timestamp, ValueError, leaf};
 
@@ -33,6 +33,9 @@ pub struct RevokedTokens {
     /// Many of any kind, as digests: `postern-syncer token digests` makes them. A text holds any number of them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub digests: RevokedDigests,
+    /// Whether who brings one is refused. In `shadow` it is taken, and told that it would have been refused.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: Mode,
 }
 
 mapping!(RevokedTokens);

@@ -49,7 +49,8 @@ export function recent({ state, details }) {
         ["route", row.route && foreign(row.owner ? `${row.route} of ${row.owner}` : row.route)],
         ["destination", row.destination && foreign([row.destination, ...phases].join(", "))],
         ["its word", row.destination_error && foreign(row.destination_error)], ["policy", row.policy && foreign(row.policy)],
-        ["shadow", row.shadow_denied && foreign(row.shadow_denied)], ["found", row.detail && foreign(row.detail)],
+        ["shadow", row.shadow_denied && foreign(row.shadow_denied)],
+        ["would set", row.shadow_set && foreign(row.shadow_set)], ["found", row.detail && foreign(row.detail)],
         ["whose move", entry?.fault], ["cause", entry?.cause], ["do", entry?.remedy],
       ]));
   }

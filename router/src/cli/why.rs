@@ -114,6 +114,7 @@ fn to_text(record: &Value) -> String {
     line("its word", text("destination_error"));
     line("policy", text("policy"));
     line("shadow", text("shadow_denied"));
+    line("would set", text("shadow_set"));
     line("found", text("detail"));
     if let Some(Entry { fault, cause, remedy }) = entry_of(record) {
         line("whose move", fault.to_owned());

@@ -204,11 +204,11 @@ fn who_sent(line: &mut Line<'_>, head: &RequestHead) {
 }
 
 /// Every field that a line may have.
-pub(crate) const FIELDS: [&str; 30] = [
+pub(crate) const FIELDS: [&str; 31] = [
     "time", "request_id", "method", "host", "path", "user_agent", "referer", "status", "reason", "detail", "route",
     "owner", "destination", "generation", "client", "principal", "authenticated_by", "policy", "shadow_denied",
-    "destination_error", "bytes_in", "bytes_out", "duration_ms", "resolve_ms", "connect_ms", "tls_ms", "first_byte_ms",
-    "reused", "protocol", "trace_id",
+    "shadow_set", "destination_error", "bytes_in", "bytes_out", "duration_ms", "resolve_ms", "connect_ms", "tls_ms",
+    "first_byte_ms", "reused", "protocol", "trace_id",
 ];
 
 /// What was decided of a request and why, as every log tells it: for which route, where it went, who asked, and which
@@ -238,7 +238,7 @@ pub(super) fn decision(line: &mut Line<'_>, record: &Record) {
     policies(line, &record.verdicts);
 }
 
-/// Which policies decided, and who would have been refused had it been insisted on.
+/// Which policies decided, who would have been refused had it been insisted on, and what the destination would have been told.
 fn policies(line: &mut Line<'_>, verdicts: &[Verdict]) {
     let told = |of: &dyn Fn(&&Verdict) -> bool| {
         verdicts.iter().filter(of).map(ToString::to_string).collect::<Vec<_>>().join(", ")
@@ -248,5 +248,8 @@ fn policies(line: &mut Line<'_>, verdicts: &[Verdict]) {
     }
     if verdicts.iter().any(Verdict::is_shadow_denial) {
         line.text(",\"shadow_denied\":", &told(&|verdict| verdict.is_shadow_denial()));
+    }
+    if verdicts.iter().any(|verdict| verdict.would_set().is_some()) {
+        line.text(",\"shadow_set\":", &verdicts.iter().filter_map(Verdict::would_set).collect::<Vec<_>>().join(", "));
     }
 }

@@ -214,6 +214,7 @@ fn tell(out: &mut Exposition, metrics: &Metrics, shared: &Shared, age_seconds: f
     routes(out, metrics);
     decisions(out, metrics);
     out.single(&registry::LOCKOUTS, shared.passwords.lockouts());
+    out.single(&registry::LOCKOUTS_TRIED, shared.passwords.lockouts_tried());
     out.single(&registry::LIMITS_FORGOTTEN, shared.limiter.forgotten());
     let [answered, failed] = shared.hints.counts();
     let mut samples = out.family(&registry::KEY_HINTS);

@@ -132,6 +132,8 @@ families! {
         "Requests that policies with mode: shadow would have refused.";
     LOCKOUTS: Counter "postern_password_lockouts" []
         "Clients told to wait after too many wrong passwords.";
+    LOCKOUTS_TRIED: Counter "postern_shadow_password_lockouts" []
+        "Clients that a lock-out with mode: shadow would have told to wait after too many wrong passwords.";
     LIMITS_FORGOTTEN: Counter "postern_limit_counts_forgotten" []
         "Counts of limits given up before their time, because more callers were counted at once than there is room for.";
     KEY_HINTS: Counter "postern_key_hints" ["result"]

@@ -80,7 +80,7 @@ impl Gate {
 /// Asks on a task of its own, and returns when the question is queued.
 async fn asked(pool: &Passwords, question: PasswordQuestion) -> JoinHandle<Result<Principal, Rejection>> {
     let pool = pool.clone();
-    let task = tokio::spawn(async move { pool.verify(question, CLIENT, Instant::now()).await });
+    let task = tokio::spawn(async move { pool.verify(question, CLIENT, Instant::now()).await.proved });
     // On a runtime of one thread, the task has run to its first wait when this comes back.
     yield_now().await;
     task
@@ -94,10 +94,10 @@ fn reason(found: Result<Principal, Rejection>) -> Reason {
 async fn the_pool_answers_what_the_hash_says() {
     let pool = Passwords::new(2);
     let now = Instant::now();
-    let principal = pool.verify(question(&ops(), "alice:secret"), CLIENT, now).await.unwrap();
+    let principal = pool.verify(question(&ops(), "alice:secret"), CLIENT, now).await.proved.unwrap();
     assert_eq!((principal.name(), principal.via()), ("alice", "basic:ops"));
     for wrong in ["alice:wrong", "nobody:secret", "alice:"] {
-        let rejection = pool.verify(question(&ops(), wrong), CLIENT, now).await.expect_err(wrong);
+        let rejection = pool.verify(question(&ops(), wrong), CLIENT, now).await.proved.expect_err(wrong);
         assert_eq!(rejection.reason, Reason::CredentialsInvalid);
         assert_eq!(rejection.headers[0].1, r#"Basic realm="ops", charset="UTF-8""#);
     }
@@ -130,7 +130,7 @@ async fn a_right_password_is_remembered_for_a_minute_and_a_wrong_one_never() {
     for (what, name, hash, credentials, seconds, right, computed) in table {
         let before = COUNT.load(Ordering::SeqCst);
         let now = start + Duration::from_secs(seconds);
-        let found = pool.verify(question(&realm(name, hash), credentials), CLIENT, now).await;
+        let found = pool.verify(question(&realm(name, hash), credentials), CLIENT, now).await.proved;
         assert_eq!(found.is_ok(), right, "{what}");
         assert_eq!(COUNT.load(Ordering::SeqCst) - before, computed, "{what}");
     }
@@ -150,7 +150,8 @@ async fn the_queue_is_bounded() {
         tasks.push(asked(&pool, question(&ops(), &format!("alice:{guess}"))).await);
     }
     for _ in 0..3 {
-        let rejection = pool.verify(question(&ops(), "alice:more"), CLIENT, Instant::now()).await.expect_err("full");
+        let rejection =
+            pool.verify(question(&ops(), "alice:more"), CLIENT, Instant::now()).await.proved.expect_err("full");
         assert_eq!((rejection.reason, rejection.reason.status().as_u16()), (Reason::PasswordChecksBusy, 503));
         assert_eq!(rejection.headers, [(RETRY_AFTER, HeaderValue::from_static("1"))]);
     }
@@ -165,7 +166,7 @@ async fn the_queue_is_bounded() {
     assert_eq!((right, GATE.count()), (1, 1 + QUEUE));
     // Room again, and nobody is left on the list.
     assert_eq!(
-        reason(pool.verify(question(&ops(), "alice:more"), ELSEWHERE, Instant::now()).await),
+        reason(pool.verify(question(&ops(), "alice:more"), ELSEWHERE, Instant::now()).await.proved),
         Reason::CredentialsInvalid
     );
     assert!(pool.shared.waiting().is_empty());
@@ -231,15 +232,15 @@ async fn a_check_that_panics_proves_nothing_and_costs_no_thread() {
     }
     let pool = Passwords::start(1, QUEUE, panics_once);
     let now = Instant::now();
-    assert_eq!(reason(pool.verify(question(&ops(), "alice:secret"), CLIENT, now).await), Reason::Internal);
-    assert!(pool.verify(question(&ops(), "alice:secret"), CLIENT, now).await.is_ok());
+    assert_eq!(reason(pool.verify(question(&ops(), "alice:secret"), CLIENT, now).await.proved), Reason::Internal);
+    assert!(pool.verify(question(&ops(), "alice:secret"), CLIENT, now).await.proved.is_ok());
     assert!(pool.shared.waiting().is_empty());
 }
 
 #[tokio::test]
 async fn a_pool_without_threads_refuses_at_once() {
     let pool = Passwords::new(0);
-    let found = pool.verify(question(&ops(), "alice:secret"), CLIENT, Instant::now()).await;
+    let found = pool.verify(question(&ops(), "alice:secret"), CLIENT, Instant::now()).await.proved;
     assert_eq!(reason(found), Reason::PasswordChecksBusy);
 }
 
@@ -250,7 +251,7 @@ async fn a_change_of_scopes_counts_at_once() {
     for scopes in [&["read"][..], &["write", "read"], &[]] {
         let document = serde_json::json!({"name": "ops", "users": [{"name": "alice", "hash": hash, "scopes": scopes}]});
         let way = Way::Basic(Arc::new(Realm::compile(&serde_json::from_value(document).unwrap())));
-        let principal = pool.verify(question(&way, "alice:secret"), CLIENT, Instant::now()).await.unwrap();
+        let principal = pool.verify(question(&way, "alice:secret"), CLIENT, Instant::now()).await.proved.unwrap();
         for scope in ["read", "write"] {
             assert_eq!(principal.holds(scope), scopes.contains(&scope), "{scope} of {scopes:?}");
         }
@@ -277,23 +278,23 @@ async fn after_too_many_wrong_ones_also_a_right_one_waits() {
     let pool = Passwords::new(1);
     let (way, now) = (ops(), Instant::now());
     // It is remembered, and waits all the same: else guessing would go on with what is remembered.
-    assert!(pool.verify(question(&way, "alice:secret"), CLIENT, now).await.is_ok());
+    assert!(pool.verify(question(&way, "alice:secret"), CLIENT, now).await.proved.is_ok());
     for guess in 0..10 {
-        let found = pool.verify(question(&way, &format!("alice:{guess}")), CLIENT, now).await;
+        let found = pool.verify(question(&way, &format!("alice:{guess}")), CLIENT, now).await.proved;
         assert_eq!(reason(found), Reason::CredentialsInvalid);
     }
     for password in ["secret", "wrong"] {
         let rejection =
-            pool.verify(question(&way, &format!("alice:{password}")), CLIENT, now).await.expect_err(password);
+            pool.verify(question(&way, &format!("alice:{password}")), CLIENT, now).await.proved.expect_err(password);
         assert_eq!(rejection.reason, Reason::TooManyFailures);
         assert_eq!(rejection.headers, [(RETRY_AFTER, HeaderValue::from_static("300"))]);
     }
     assert!(
-        pool.verify(question(&way, "alice:secret"), ELSEWHERE, now).await.is_ok(),
+        pool.verify(question(&way, "alice:secret"), ELSEWHERE, now).await.proved.is_ok(),
         "nobody is locked out elsewhere"
     );
-    assert_eq!(reason(pool.verify(question(&way, "bob:secret"), CLIENT, now).await), Reason::CredentialsInvalid);
+    assert_eq!(reason(pool.verify(question(&way, "bob:secret"), CLIENT, now).await.proved), Reason::CredentialsInvalid);
     let later = now + Duration::from_secs(300);
-    assert!(pool.verify(question(&way, "alice:secret"), CLIENT, later).await.is_ok());
+    assert!(pool.verify(question(&way, "alice:secret"), CLIENT, later).await.proved.is_ok());
     assert_eq!(pool.lockouts(), 1);
 }

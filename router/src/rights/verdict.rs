@@ -51,6 +51,14 @@ pub(crate) enum Kind {
     Policies,
     /// How often requests come, which is no demand of `authorization` but may be tried out as one.
     Rate,
+    /// What was taken back, which is no demand of `authorization` but may be tried out as one.
+    Revocation,
+    /// Too many wrong passwords, which is no demand of `authorization` but may be tried out as one.
+    Lockout,
+    /// Headers that tell the destination who calls, which refuse nobody and may be tried out.
+    IdentityHeaders,
+    /// The token that does, without which nobody passes, and which may be tried out.
+    IdentityToken,
 }
 
 /// The layers as they stand in metrics.
@@ -63,10 +71,28 @@ impl Verdict {
         Self { layer, kind, mode, allowed: false, policy: None, why: Cow::Borrowed(why) }
     }
 
+    /// A caller who would have been refused for that reason, had a rule of `identity` been insisted on.
+    pub(crate) fn spared(kind: Kind, reason: &'static str) -> Self {
+        let (layer, mode) = (Layer::Registration, Mode::Shadow);
+        Self { layer, kind, mode, allowed: false, policy: None, why: Cow::Borrowed(reason) }
+    }
+
+    /// Headers that would have told the destination who calls, by their names, and are only tried out.
+    pub(crate) fn kept_back(kind: Kind, names: String) -> Self {
+        let (layer, mode) = (Layer::Registration, Mode::Shadow);
+        Self { layer, kind, mode, allowed: true, policy: None, why: Cow::Owned(names) }
+    }
+
     /// A request that came too often for a limit.
     pub(crate) fn too_often(limit: Arc<str>, mode: Mode, why: String) -> Self {
         let (layer, kind) = (Layer::Registration, Kind::Rate);
         Self { layer, kind, mode, allowed: false, policy: Some(limit), why: Cow::Owned(why) }
+    }
+
+    /// The names of the headers that would have been set, if that is what it is about.
+    pub(crate) fn would_set(&self) -> Option<&str> {
+        let about_headers = matches!(self.kind, Kind::IdentityHeaders | Kind::IdentityToken);
+        (about_headers && self.allowed).then_some(&*self.why)
     }
 
     /// Whether it would have been a refusal, had it been insisted on.
@@ -89,8 +115,18 @@ impl Layer {
 
 impl Kind {
     /// All of them, in order.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Authentication, Self::Scopes, Self::Roles, Self::Addresses, Self::Policies, Self::Rate];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Authentication,
+        Self::Scopes,
+        Self::Roles,
+        Self::Addresses,
+        Self::Policies,
+        Self::Rate,
+        Self::Revocation,
+        Self::Lockout,
+        Self::IdentityHeaders,
+        Self::IdentityToken,
+    ];
 
     /// As it stands in logs and metrics.
     pub(crate) fn word(self) -> &'static str {
@@ -101,6 +137,10 @@ impl Kind {
             Self::Addresses => "addresses",
             Self::Policies => "policies",
             Self::Rate => "rate",
+            Self::Revocation => "revocation",
+            Self::Lockout => "lockout",
+            Self::IdentityHeaders => "identity_headers",
+            Self::IdentityToken => "identity_token",
         }
     }
 }
@@ -114,12 +154,17 @@ impl fmt::Display for Layer {
     }
 }
 
-/// Layer and policy, or what else decided: `override:office-hours`, `registration:scopes`, `limit:NAME`. Of an
-/// authentication and of a limit it is not known which layer demands it: they replace each other.
+/// Layer and policy, or what else decided: `override:office-hours`, `registration:scopes`, `limit:NAME`, `revocation:REASON`,
+/// `lockout:REASON`, `identity_token:REASON`.
+/// Of an authentication and of a limit it is not known which layer demands it: they replace each other. What `identity` says
+/// is of no layer.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.kind == Kind::Authentication {
-            return write!(f, "authentication:{}", self.why);
+        if self.would_set().is_some() {
+            return f.write_str(self.kind.word());
+        }
+        if matches!(self.kind, Kind::Authentication | Kind::Revocation | Kind::Lockout | Kind::IdentityToken) {
+            return write!(f, "{}:{}", self.kind.word(), self.why);
         }
         if self.kind == Kind::Rate {
             return write!(f, "limit:{}", self.policy.as_deref().unwrap_or_default());

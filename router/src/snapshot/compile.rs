@@ -176,9 +176,16 @@ impl<'b> Compiler<'b> {
             let path = claim.split('.').map(Into::into).collect();
             Some((header.as_str().parse::<HeaderName>().ok()?, ClaimPath(path)))
         });
-        if policies.identity_token.is_some() && !self.options.signs_identity {
+        let (identity_headers, identity_headers_tried) = match policies.identity_headers_mode {
+            Mode::Enforce => (identity_headers.collect(), Box::default()),
+            Mode::Shadow => (Box::default(), identity_headers.collect()),
+            Mode::Off => (Box::default(), Box::default()),
+        };
+        let identity_token = policies.identity_token.as_ref().filter(|token| token.mode != Mode::Off);
+        if let Some(token) = identity_token.filter(|_| !self.options.signs_identity) {
+            let answers = if token.mode == Mode::Shadow { "would answer 503; shadow" } else { "answers 503" };
             self.notes
-                .push(format!("{} asks for an identity token, and the router has no key: it answers 503", route.id));
+                .push(format!("{} asks for an identity token, and the router has no key: it {answers}", route.id));
         }
         // Each from a layer of its own; in one header the destination could read either.
         if let Some(token) = &policies.identity_token
@@ -198,8 +205,9 @@ impl<'b> Compiler<'b> {
             signed_as_asked: self.is_signed_as_asked(proof, &route.destinations),
             rights: self.rights.rights(route)?,
             limits: policies.limits.iter().flatten().map(|limit| Quota::compile(limit, route.id.as_str())).collect(),
-            identity_headers: identity_headers.collect(),
-            identity_token: policies.identity_token.as_ref().map(token_plan).transpose()?.map(Box::new),
+            identity_headers,
+            identity_headers_tried,
+            identity_token: identity_token.map(token_plan).transpose()?.map(Box::new),
             timeouts: Timeouts {
                 connect: or(policies.timeouts.connect, defaults.connect),
                 first_byte: or(policies.timeouts.first_byte, defaults.first_byte),
@@ -382,6 +390,7 @@ fn token_plan(token: &IdentityToken) -> Result<TokenPlan, String> {
         audience: token.audience.as_str().into(),
         ttl: i64::try_from(token.ttl().duration().as_secs()).unwrap_or(60),
         claims: token.claims.iter().map(|(name, claim)| (name.as_str().into(), path(claim))).collect(),
+        mode: token.mode,
     })
 }
 

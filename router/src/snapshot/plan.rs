@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use postern_config::document::Mode;
 use postern_config::value::Share;
 use smallvec::SmallVec;
 
@@ -34,6 +35,8 @@ pub(crate) struct RoutePlan {
     pub(crate) limits: Box<[Quota]>,
     /// Headers made from claims.
     pub(crate) identity_headers: Box<[(HeaderName, ClaimPath)]>,
+    /// Those that are only tried out: none of them is sent.
+    pub(crate) identity_headers_tried: Box<[(HeaderName, ClaimPath)]>,
     /// The token that tells the destination who calls.
     pub(crate) identity_token: Option<Box<TokenPlan>>,
     /// How long each phase may take.
@@ -60,6 +63,8 @@ pub(crate) struct TokenPlan {
     pub(crate) ttl: i64,
     /// Claims by name, made from the caller's.
     pub(crate) claims: Box<[(Box<str>, ClaimPath)]>,
+    /// Whether it is sent.
+    pub(crate) mode: Mode,
 }
 
 /// One place where a route leads.

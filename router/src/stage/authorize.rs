@@ -65,7 +65,13 @@ fn refusal(verdict: &Verdict, route: &RoutePlan, principal: &Principal) -> Rejec
         Kind::Scopes => Reason::ScopeMissing,
         Kind::Roles => Reason::RoleMissing,
         Kind::Addresses => Reason::AddressDenied,
-        Kind::Policies | Kind::Authentication | Kind::Rate => Reason::PolicyDenied,
+        Kind::Policies
+        | Kind::Authentication
+        | Kind::Rate
+        | Kind::Revocation
+        | Kind::Lockout
+        | Kind::IdentityHeaders
+        | Kind::IdentityToken => Reason::PolicyDenied,
     };
     let rejection = Rejection::new(reason, verdict.why.clone());
     // For a bearer of a token, with the scopes that are asked for (RFC 6750 §3.1).
@@ -108,6 +114,7 @@ mod tests {
             signed_as_asked: false,
             rights: Rights::of_scopes(scopes),
             identity_headers: Box::default(),
+            identity_headers_tried: Box::default(),
             identity_token: None,
             timeouts: Timeouts::default(),
             limits: Box::default(),

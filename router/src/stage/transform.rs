@@ -16,6 +16,7 @@ use crate::buffer::Buffer;
 use crate::digits;
 use crate::http1::{Fields, Framing, Outbound, RequestHead, ResponseHead, Version, write_field};
 use crate::place::{self, TokenPlace};
+use crate::rights::{Kind, Verdict};
 use crate::snapshot::{ClaimPath, PathPart, PathPlan, RoutePlan, Target};
 use crate::trace::{HEADERS, Onward};
 
@@ -95,6 +96,14 @@ pub(crate) fn request<'p>(
         outbound.barred = settable.iter().chain(traces).cloned().collect();
     }
     outbound
+}
+
+/// Which headers would tell the destination who calls, where that is only tried out: their names, never what would stand
+/// there. `claim` gives the value of a claim of the caller.
+pub(crate) fn kept_back(route: &RoutePlan, claim: impl Fn(&ClaimPath) -> Option<String>) -> Option<Verdict> {
+    let would_be = route.identity_headers_tried.iter().filter(|(_, path)| claim(path).is_some());
+    let names: SmallVec<[&str; 4]> = would_be.map(|(name, _)| name.as_str()).collect();
+    (!names.is_empty()).then(|| Verdict::kept_back(Kind::IdentityHeaders, names.join(", ")))
 }
 
 /// Whether a header arrives as the client sent it: what is taken off or written anew does not.

@@ -303,7 +303,14 @@ fn process() -> Vec<Panel> {
                 (increase(&r::AUDIT_LOST, &[], "5m"), "audit log"),
             ],
         ),
-        Panel("Clients told to wait", PER_SECOND, vec![(rate(&r::LOCKOUTS, "", &[]), "after wrong passwords")]),
+        Panel(
+            "Clients told to wait",
+            PER_SECOND,
+            vec![
+                (rate(&r::LOCKOUTS, "", &[]), "after wrong passwords"),
+                (rate(&r::LOCKOUTS_TRIED, "", &[]), "would be (shadow)"),
+            ],
+        ),
     ]
 }
 

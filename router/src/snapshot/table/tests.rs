@@ -42,6 +42,7 @@ pub(super) fn table(specs: &[Spec], rules: &[RootPath]) -> RouteTable {
                 signed_as_asked: false,
                 rights: crate::rights::Rights::default(),
                 identity_headers: Box::default(),
+                identity_headers_tried: Box::default(),
                 identity_token: None,
                 timeouts: Timeouts::default(),
                 limits: Box::default(),

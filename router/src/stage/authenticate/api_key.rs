@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use postern_config::api_key::{self, Digest, Pepper};
-use postern_config::document::{ApiKeyRealm, Consumer, KeyDigest, Limit};
+use postern_config::document::{ApiKeyRealm, Consumer, KeyDigest, Limit, Mode};
 use postern_config::secrets::Secrets;
 use serde_json::json;
 
@@ -32,6 +32,7 @@ struct Entry {
     digest: Digest,
     /// In Unix seconds.
     expires: Option<i64>,
+    /// Whether it is refused for that.
     is_revoked: bool,
     /// Whose it is, made once for all its requests.
     consumer: Principal,
@@ -69,11 +70,13 @@ impl KeyRealm {
                     notes.push(format!("a key of {} is left out: its digest is none", consumer.name));
                     continue;
                 };
+                let is_revoked = revoked.contains(id);
+                let spared = is_revoked && document.revoked_mode == Mode::Shadow;
                 let entry = Entry {
                     digest,
                     expires: expires.map(|at| at.unix()),
-                    is_revoked: revoked.contains(id),
-                    consumer: known.clone(),
+                    is_revoked: is_revoked && document.revoked_mode == Mode::Enforce,
+                    consumer: known.clone().spared_for(spared.then(|| Flaw::RevokedApiKey.reason())),
                 };
                 by_id.entry(id.as_str().into()).or_insert(entry);
             }

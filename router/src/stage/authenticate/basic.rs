@@ -202,6 +202,7 @@ fn rule(document: &LockoutPolicy) -> LockoutRule {
         failures: document.failures.unwrap_or(LOCKOUT_FAILURES),
         within: or_usual(document.within),
         lasts: or_usual(document.lasts),
+        mode: document.mode,
     }
 }
 

@@ -143,16 +143,14 @@ impl Issuer {
         let lifetime = self.lifetime(claims)?;
         lifetime.check(now)?;
         // By the key that signed it, whether the token names that or not.
-        if self.revoked.holds(claims, key.kid().or(token.kid.as_deref())) {
-            return Err(Flaw::Revoked);
-        }
+        let spared = self.revoked.check(claims, key.kid().or(token.kid.as_deref()))?;
         self.rules.check_claims(claims)?;
         let scopes = scopes(claims)?;
         let subject = subject(claims.get("sub"))?;
         self.rules.check_scopes(&scopes)?;
         let claims = Value::Object(claims.clone());
         let principal = Principal::of_token(subject, Arc::clone(&self.via), scopes, claims);
-        Ok((principal.with_roles_at(&self.roles), lifetime))
+        Ok((principal.with_roles_at(&self.roles).spared_for(spared.map(Flaw::reason)), lifetime))
     }
 
     /// The key that made the signature.

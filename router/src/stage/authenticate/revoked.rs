@@ -2,9 +2,11 @@
 //!
 //! Never changed, and shared with the document it came from. Must never know keys or times, but for when a token says it was made.
 
-use postern_config::document::{RevokedDigests, RevokedTokens};
+use postern_config::document::{Mode, RevokedDigests, RevokedTokens};
 use postern_config::revocation::Kind;
 use serde_json::{Map, Value};
+
+use super::Flaw;
 
 /// What was taken back of one issuer.
 pub(super) struct Revoked {
@@ -14,20 +16,35 @@ pub(super) struct Revoked {
     many: RevokedDigests,
     /// Tokens made before it are not taken, in Unix seconds.
     issued_before: Option<f64>,
+    mode: Mode,
 }
 
 impl Revoked {
     pub(super) fn compile(document: &RevokedTokens) -> Self {
-        let RevokedTokens { jti, sub, kid, issued_before, digests } = document;
+        let RevokedTokens { jti, sub, kid, issued_before, digests, mode } = document;
         let written = [(Kind::Jti, jti), (Kind::Sub, sub), (Kind::Kid, kid)];
         let few = written.into_iter().flat_map(|(kind, values)| values.iter().map(move |value| kind.entry(value)));
         // Exact: the seconds of our time are far below 2^53.
         let issued_before = issued_before.map(|instant| instant.unix() as f64);
-        Self { few: few.collect(), many: digests.clone(), issued_before }
+        Self { few: few.collect(), many: digests.clone(), issued_before, mode: *mode }
+    }
+
+    /// The flaw of a token with these claims, signed by the key `kid`, if it was taken back, and none where that is only
+    /// tried out.
+    ///
+    /// # Errors
+    /// The same flaw, where it is insisted on.
+    pub(super) fn check(&self, claims: &Map<String, Value>, kid: Option<&str>) -> Result<Option<Flaw>, Flaw> {
+        match self.mode {
+            Mode::Off => Ok(None),
+            Mode::Shadow => Ok(self.holds(claims, kid).then_some(Flaw::Revoked)),
+            Mode::Enforce if self.holds(claims, kid) => Err(Flaw::Revoked),
+            Mode::Enforce => Ok(None),
+        }
     }
 
     /// Whether a token with these claims, signed by the key `kid`, was taken back.
-    pub(super) fn holds(&self, claims: &Map<String, Value>, kid: Option<&str>) -> bool {
+    fn holds(&self, claims: &Map<String, Value>, kid: Option<&str>) -> bool {
         if let Some(issued_before) = self.issued_before {
             // A token that does not say when it was made may have been made at any time.
             let made = claims.get("iat").and_then(Value::as_f64);
@@ -103,6 +120,18 @@ mod tests {
             (json!({"iat": "2026"}), true),
         ] {
             assert_eq!(holds(&list, &claims, None), expected, "{claims}");
+        }
+    }
+
+    #[test]
+    fn what_is_tried_out_refuses_nobody_and_says_whom_it_would() {
+        let (taken_back, fine) = (json!({"sub": "carol"}), json!({"sub": "dave"}));
+        for (mode, expected) in
+            [("enforce", Err(Flaw::Revoked)), ("shadow", Ok(Some(Flaw::Revoked))), ("off", Ok(None))]
+        {
+            let list = revoked(&json!({"sub": ["carol"], "mode": mode}));
+            assert_eq!(list.check(taken_back.as_object().unwrap(), None), expected, "{mode}");
+            assert_eq!(list.check(fine.as_object().unwrap(), None), Ok(None), "{mode}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Tokens that pass, what they prove, and which keys an issuer takes.
 
 use super::*;
+use crate::reject::Reason;
 use crate::snapshot::ClaimPath;
 
 #[test]
@@ -185,6 +186,26 @@ fn at_most_eight_keys_are_tried_and_at_most_a_hundred_are_held() {
     let many = vec![all.ed.key(&json!({})); 101];
     let compiled = Issuer::compile(&document(&json!({}), &many), &secrets()).unwrap();
     assert!(compiled.notes()[0].contains("first 100 of 101"), "{:?}", compiled.notes());
+}
+
+#[test]
+fn a_token_that_is_only_spared_is_told_of_also_once_it_is_remembered() {
+    let all = signers();
+    let header = r#"{"alg":"ES256","kid":"p256"}"#;
+    let token = all.p256.token(Signing::ES256, header, &claims(&json!({"nbf": NOW})));
+    for (revoked, expected) in [
+        (json!({"sub": ["u-1"], "mode": "shadow"}), Some(Reason::TokenRevoked)),
+        (json!({"sub": ["u-1"], "mode": "off"}), None),
+        (json!({"sub": ["u-2"], "mode": "shadow"}), None),
+    ] {
+        let document = document(&json!({"revoked": revoked}), &[all.p256.key(&json!({"kid": "p256"}))]);
+        let ways = [Way::Jwt(Arc::new(Issuer::compile(&document, &secrets()).unwrap()))];
+        let memory = Memory::default();
+        for _ in 0..3 {
+            let principal = by_token(&ways, &token, &header_alone(), NOW, &memory).unwrap();
+            assert_eq!(principal.spared(), expected, "{revoked}");
+        }
+    }
 }
 
 #[test]
