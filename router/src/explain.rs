@@ -128,8 +128,11 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
         explanation.step("choose", format!("by weight among {}; the first is shown", shares.join(", ")));
     }
     if permit.principal().has_signed() {
-        check_signature(&request, snapshot, &permit, target, now, SKEW)?;
-        explanation.step("signature", "can be right for this destination, which checks it".to_owned());
+        let told = match check_signature(&request, snapshot, &permit, target, now, SKEW)? {
+            Some(verdict) => words_of(&verdict),
+            None => "can be right for this destination, which checks it".to_owned(),
+        };
+        explanation.step("signature", told);
     }
     let destination = &target.destination;
     explanation.destination = Some(destination.name().to_string());

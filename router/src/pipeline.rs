@@ -126,7 +126,8 @@ async fn run<B: ClientBody>(
     counted?;
     let handshake = upgrade(&request.head, permit.route().websocket.is_some())?;
     let target = choose(&permit.route().targets, |bound| core.random_below(bound));
-    check_signature(&request, &snapshot, &permit, target, now, core.shared.signature_skew)?;
+    let skew = core.shared.signature_skew;
+    exchange.record.verdicts.extend(check_signature(&request, &snapshot, &permit, target, now, skew)?);
     exchange.record.destination = Some(Arc::clone(target.destination.name()));
     let vouched = vouch(core, &permit, now, &mut exchange.record.verdicts)?;
     let outbound = {
@@ -218,7 +219,7 @@ pub(crate) fn circumstances(request: &identify::Request, now: i64) -> Circumstan
     }
 }
 
-/// Whether what an IAM caller signed can be right for where it goes.
+/// Refuses an IAM caller whose signature cannot be right for where it goes; where proof is only tried out, says so.
 pub(crate) fn check_signature(
     request: &identify::Request,
     snapshot: &Snapshot,
@@ -226,16 +227,19 @@ pub(crate) fn check_signature(
     target: &Target,
     now: i64,
     skew: Duration,
-) -> Result<(), Rejection> {
+) -> Result<Option<Verdict>, Rejection> {
     if !permit.principal().has_signed() {
-        return Ok(());
+        return Ok(None);
     }
     let (head, route) = (&request.head, permit.route());
-    let Some(signed) = Signed::read(head.fields(), head.query()) else { return Ok(()) };
+    let Some(signed) = Signed::read(head.fields(), head.query()) else { return Ok(None) };
     let asked = route.signed_as_asked.then(|| (request.asked_host(), head.target()));
     let path = transform::target(request, route, target);
     let host = target.destination.host().to_str().unwrap_or_default();
-    signed.fits((host, &path), asked, now, skew, |name| transform::arrives(head, &snapshot.settable, name))
+    match signed.fits((host, &path), asked, now, skew, |name| transform::arrives(head, &snapshot.settable, name)) {
+        Err(rejection) if !route.insists => Ok(Some(Verdict::unproved(rejection.reason.code()))),
+        fits => fits.map(|()| None),
+    }
 }
 
 /// Whether the client signed a header, for whoever checks signatures: also where the router asks for none.

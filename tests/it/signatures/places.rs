@@ -125,6 +125,21 @@ fn a_path_that_is_changed_behind_its_signature_is_answered_here() {
 }
 
 #[test]
+fn where_proof_is_only_tried_out_what_differs_is_told_and_goes_on() {
+    let origin = recording();
+    let port = origin.port();
+    let site =
+        Site::new(&boundary(port, HOST), &[route("/a", port, HOST, "", ", signed_for: router, mode: shadow", "")]);
+    let router = Router::serve(&site.merged());
+    let answer = ask(&router, &signed(&format!("https://{OTHER}/a")), OTHER, "/a");
+    assert_eq!(answer.status, 200);
+    let line = router.logged(answer.header("x-request-id").unwrap());
+    assert_eq!(line["shadow_denied"], "authentication:sigv4_host_mismatch");
+    let answer = ask(&router, &signed(&format!("https://{HOST}/a")), HOST, "/a");
+    assert_eq!(router.logged(answer.header("x-request-id").unwrap())["shadow_denied"], Value::Null);
+}
+
+#[test]
 fn a_route_that_no_signature_could_pass_is_refused_with_the_reason() {
     let boundary = boundary(1, &format!("{HOST}, {API}"));
     let (router, said) = (", signed_for: router", "/policies/authentication/signed_for");
