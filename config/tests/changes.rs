@@ -25,6 +25,7 @@ fn orders() -> Value {
             "authentication": {"any_of": ["jwt:corp", "basic:ops"]},
             "authorization": {"scopes": ["read", "write"], "allow": ["10.0.0.0/8"], "deny": ["10.9.0.0/16"]},
             "limits": [{"name": "one", "rate": "10/s", "burst": 5}],
+            "breaker": {"failures": 20, "within": "10s"},
         },
     })
 }
@@ -100,6 +101,12 @@ fn a_policy_that_became_weaker_is_marked_and_no_other() {
         ("/policies/limits/0/burst", json!(6)),
         ("/policies/limits/0/by", json!("client")),
         ("/policies/limits/0/mode", json!("shadow")),
+        ("/policies/breaker", Value::Null),
+        ("/policies/breaker/failures", json!(21)),
+        ("/policies/breaker/ratio", json!("51%")),
+        ("/policies/breaker/within", json!("9s")),
+        ("/policies/breaker/opens_for", json!("4s")),
+        ("/policies/breaker/mode", json!("shadow")),
     ] {
         let told = told_of(pointer, value);
         assert!(told.trim_end().ends_with("[weaker]"), "{pointer}: {told}");
@@ -117,6 +124,10 @@ fn a_policy_that_became_weaker_is_marked_and_no_other() {
         ("/policies/limits/0/burst", json!(1)),
         ("/policies/limits/0/by", json!("route")),
         ("/policies/limits/0/name", json!("other")),
+        ("/policies/breaker/failures", Value::Null),
+        ("/policies/breaker/ratio", json!("0%")),
+        ("/policies/breaker/within", json!("1m")),
+        ("/policies/breaker/opens_for", json!("1m")),
         ("/match", json!({"methods": ["GET"]})),
         ("/rewrite", json!({"prefix": "/v2"})),
         ("/owner", json!("team-other")),

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use crate::check::satisfies;
-use crate::document::{AnyOf, Authenticator, Authorization, BodyPolicy, Limit, LimitBy, Mode, PathHandling, PolicySet};
+use crate::document::{
+    AnyOf, Authenticator, Authorization, BodyPolicy, Breaker, Limit, LimitBy, Mode, PathHandling, PolicySet,
+};
 use crate::limits;
 use crate::value::Network;
 
@@ -32,6 +34,7 @@ fn weaker(name: &str, before: &PolicySet, after: &PolicySet) -> Option<Weaker> {
         identity_token: _,
         limits,
         timeouts: _,
+        breaker,
         body,
         telemetry: _,
         path,
@@ -41,6 +44,7 @@ fn weaker(name: &str, before: &PolicySet, after: &PolicySet) -> Option<Weaker> {
         "authentication" => yes_if(proves_less(before.authentication.as_ref(), authentication.as_ref())),
         "authorization" => demands_less(before.authorization.as_ref(), authorization.as_ref()),
         "limits" => yes_if(lets_more(before.limits.as_deref(), limits.as_deref())),
+        "breaker" => yes_if(opens_less(before.breaker.as_ref(), breaker.as_ref())),
         "body" => yes_if(most(body) > most(&before.body)),
         "path" => yes_if(*path == Some(PathHandling::Raw)),
         _ => None,
@@ -57,6 +61,16 @@ fn lets_more(before: Option<&[Limit]>, after: Option<&[Limit]>) -> bool {
         counts && new.rate.interval() >= old.rate.interval() && new.burst() <= old.burst()
     };
     before.unwrap_or_default().iter().filter(holds).any(|old| !after().any(|new| keeps(old, new)))
+}
+
+/// Whether a destination that fails is asked after `after` where it was left alone before: later, for shorter, or by everybody.
+fn opens_less(before: Option<&Breaker>, after: Option<&Breaker>) -> bool {
+    let holds = |breaker: &&Breaker| breaker.mode == Mode::Enforce;
+    let Some(before) = before.filter(holds) else { return false };
+    after.filter(holds).is_none_or(|after| {
+        let later = after.failures() > before.failures() || after.ratio() > before.ratio();
+        later || after.within() < before.within() || after.opens_for() < before.opens_for()
+    })
 }
 
 fn most(body: &BodyPolicy) -> u64 {
