@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     Policies,
     /// How often requests come, which is no demand of `authorization` but may be tried out as one.
     Rate,
+    /// How often the destination fails, as the one before.
+    Breaker,
 }
 
 /// The layers as they stand in metrics.
@@ -67,6 +69,12 @@ impl Verdict {
     pub(crate) fn too_often(limit: Arc<str>, mode: Mode, why: String) -> Self {
         let (layer, kind) = (Layer::Registration, Kind::Rate);
         Self { layer, kind, mode, allowed: false, policy: Some(limit), why: Cow::Owned(why) }
+    }
+
+    /// A request to a destination that is left alone.
+    pub(crate) fn left_alone(destination: Arc<str>, mode: Mode, why: &'static str) -> Self {
+        let (layer, kind) = (Layer::Registration, Kind::Breaker);
+        Self { layer, kind, mode, allowed: false, policy: Some(destination), why: Cow::Borrowed(why) }
     }
 
     /// Whether it would have been a refusal, had it been insisted on.
@@ -89,8 +97,8 @@ impl Layer {
 
 impl Kind {
     /// All of them, in order.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Authentication, Self::Scopes, Self::Roles, Self::Addresses, Self::Policies, Self::Rate];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Authentication, Self::Scopes, Self::Roles, Self::Addresses, Self::Policies, Self::Rate, Self::Breaker];
 
     /// As it stands in logs and metrics.
     pub(crate) fn word(self) -> &'static str {
@@ -101,6 +109,7 @@ impl Kind {
             Self::Addresses => "addresses",
             Self::Policies => "policies",
             Self::Rate => "rate",
+            Self::Breaker => "breaker",
         }
     }
 }
@@ -114,12 +123,15 @@ impl fmt::Display for Layer {
     }
 }
 
-/// Layer and policy, or what else decided: `override:office-hours`, `registration:scopes`, `limit:NAME`. Of an
+/// Layer and policy, or what else decided: `override:office-hours`, `registration:scopes`, `limit:NAME`, `breaker:DESTINATION`. Of an
 /// authentication and of a limit it is not known which layer demands it: they replace each other.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.kind == Kind::Authentication {
             return write!(f, "authentication:{}", self.why);
+        }
+        if self.kind == Kind::Breaker {
+            return write!(f, "breaker:{}", self.policy.as_deref().unwrap_or_default());
         }
         if self.kind == Kind::Rate {
             return write!(f, "limit:{}", self.policy.as_deref().unwrap_or_default());

@@ -65,7 +65,7 @@ fn refusal(verdict: &Verdict, route: &RoutePlan, principal: &Principal) -> Rejec
         Kind::Scopes => Reason::ScopeMissing,
         Kind::Roles => Reason::RoleMissing,
         Kind::Addresses => Reason::AddressDenied,
-        Kind::Policies | Kind::Authentication | Kind::Rate => Reason::PolicyDenied,
+        Kind::Policies | Kind::Authentication | Kind::Rate | Kind::Breaker => Reason::PolicyDenied,
     };
     let rejection = Rejection::new(reason, verdict.why.clone());
     // For a bearer of a token, with the scopes that are asked for (RFC 6750 §3.1).

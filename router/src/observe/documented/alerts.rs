@@ -99,6 +99,17 @@ fn traffic() -> Vec<Alert> {
             "postern_destination_failures_total has the reasons; docs/reasons.md says what to do about each.",
         ),
         alert(
+            "PosternBreakerOpen",
+            format!(
+                "max by (destination) (max_over_time({}[1m])) == 2",
+                samples(&r::BREAKER_STATE, "mode=\"enforce\"")
+            ),
+            "2m",
+            Severity::Page,
+            "a router sends nothing to {{ $labels.destination }}, which failed too often",
+            "postern_destination_failures_total and postern_destination_answers_total say how; docs/breaker.md what follows.",
+        ),
+        alert(
             "PosternRouterSlow",
             format!("{} > 0.1", percentile(&r::PHASES, "99", "phase=\"router\"", &[])),
             "10m",
