@@ -3,7 +3,7 @@
 //! Must never decide anything itself, or send a byte anywhere.
 
 mod asked;
-mod broken;
+mod chosen;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
@@ -24,7 +24,6 @@ use crate::snapshot::table::{Outranked, Passed};
 use crate::snapshot::{RoutePlan, Snapshot, Timeouts};
 use crate::stage::authenticate::{Certificates, Outcome, Relayed, SKEW, Way, assume, authenticate};
 use crate::stage::authorize::authorize;
-use crate::stage::choose::preview;
 use crate::stage::find::{find, outranked};
 use crate::stage::identify::{Arrival, Request, RequestId, RequestPath, Trust, identify};
 use crate::stage::limit::{limit_body, quotas};
@@ -129,12 +128,7 @@ fn walk(
     explanation.step("upgrade", upgrades(route.websocket, handshake.is_some()));
 
     let targets = &permit.route().targets;
-    broken::tell(targets, live, explanation);
-    let target = preview(targets, live)?;
-    if targets.len() > 1 {
-        let shares: Vec<_> = targets.iter().map(|one| format!("{} {}", one.weight, one.destination.name())).collect();
-        explanation.step("choose", format!("by weight among {}; the first is shown", shares.join(", ")));
-    }
+    let target = chosen::choose(targets, live, explanation)?;
     if permit.principal().has_signed() {
         check_signature(&request, snapshot, &permit, target, now, SKEW)?;
         explanation.step("signature", "can be right for this destination, which checks it".to_owned());

@@ -1,6 +1,6 @@
 //! A request's way, from its head to its answer: the order of the stages, and nothing else.
 //!
-//! `accept → identify → match → authenticate → authorize → limit → upgrade → transform → forward → observe`
+//! `accept → identify → match → authenticate → authorize → limit → upgrade → choose → transform → forward → observe`
 //!
 //! Must never know how a stage decides.
 

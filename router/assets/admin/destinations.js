@@ -33,10 +33,12 @@ export function destinations({ state, details, go }) {
   }
 
   // How its breaker stands: -1 where none is asked for, else 0 closed, 1 half-open, 2 open. What is only tried out refuses nobody.
-  const breaker = (row, mode = "enforce") => state.series.value("postern_destination_breaker_state", { destination: row.name, mode }) ?? -1;
-  const words = ["closed", "half-open", "open"];
+  function breaker(row, mode = "enforce") {
+    return state.series.value("postern_destination_breaker_state", { destination: row.name, mode }) ?? -1;
+  }
 
   function stands(row) {
+    const words = ["closed", "half-open", "open"];
     const enforced = breaker(row);
     const tried = breaker(row, "shadow");
     if (enforced < 0) return tried < 0 ? "–" : `${words[tried]} (shadow)`;
@@ -44,8 +46,13 @@ export function destinations({ state, details, go }) {
   }
 
   // Connections that speak HTTP/2, and what they carry.
-  const sessions = (row) => state.series.value("postern_destination_sessions", { destination: row.name }) ?? 0;
-  const streams = (row) => state.series.value("postern_destination_streams", { destination: row.name }) ?? 0;
+  function sessions(row) {
+    return state.series.value("postern_destination_sessions", { destination: row.name }) ?? 0;
+  }
+
+  function streams(row) {
+    return state.series.value("postern_destination_streams", { destination: row.name }) ?? 0;
+  }
 
   // Of all attempts since this router began, those that went over a kept connection; nothing before the first.
   function reused(row) {

@@ -100,10 +100,7 @@ fn traffic() -> Vec<Alert> {
         ),
         alert(
             "PosternBreakerOpen",
-            format!(
-                "max by (destination) (max_over_time({}[1m])) == 2",
-                samples(&r::BREAKER_STATE, "mode=\"enforce\"")
-            ),
+            format!("max by (destination) ({}) > 0", samples(&r::BREAKER_STATE, "mode=\"enforce\"")),
             "2m",
             Severity::Page,
             "a router sends nothing to {{ $labels.destination }}, which failed too often",
