@@ -96,6 +96,15 @@ pub const LIMITS: usize = 16;
 /// Most requests at once that a limit lets through.
 pub const BURST: u32 = 1_000_000;
 
+/// Most failures that a breaker waits for.
+pub const BREAKER_FAILURES: u32 = 100_000;
+
+/// Shortest time over which a breaker counts, in milliseconds: in less there is nothing to tell chance from failure by.
+pub const BREAKER_WITHIN_MILLIS: u128 = 100;
+
+/// Longest time over which a breaker counts, and for which it opens, in milliseconds: an hour.
+pub const BREAKER_MILLIS: u128 = 3_600_000;
+
 /// Longest request target and longest root path, in bytes: what a private API Gateway accepts.
 pub const PATH_BYTES: usize = 8_192;
 

@@ -26,6 +26,7 @@ fn orders() -> Value {
             "authorization": {"scopes": ["read", "write"], "allow": ["10.0.0.0/8"], "deny": ["10.9.0.0/16"]},
             "limits": [{"name": "one", "rate": "10/s", "burst": 5}],
             "identity_headers": {"x-user": "sub"}, "identity_token": {"audience": "orders"},
+            "breaker": {"failures": 20, "within": "10s"},
         },
     })
 }
@@ -105,6 +106,12 @@ fn a_policy_that_became_weaker_is_marked_and_no_other() {
         ("/policies/identity_headers", Value::Null),
         ("/policies/identity_token/mode", json!("shadow")),
         ("/policies/identity_token", Value::Null),
+        ("/policies/breaker", Value::Null),
+        ("/policies/breaker/failures", json!(21)),
+        ("/policies/breaker/ratio", json!("51%")),
+        ("/policies/breaker/within", json!("9s")),
+        ("/policies/breaker/opens_for", json!("4s")),
+        ("/policies/breaker/mode", json!("shadow")),
     ] {
         let told = told_of(pointer, value);
         assert!(told.trim_end().ends_with("[weaker]"), "{pointer}: {told}");
@@ -124,6 +131,10 @@ fn a_policy_that_became_weaker_is_marked_and_no_other() {
         ("/policies/limits/0/name", json!("other")),
         ("/policies/identity_headers", json!({"x-user": "sub", "x-team": "team"})),
         ("/policies/identity_token/ttl", json!("20s")),
+        ("/policies/breaker/failures", Value::Null),
+        ("/policies/breaker/ratio", json!("0%")),
+        ("/policies/breaker/within", json!("1m")),
+        ("/policies/breaker/opens_for", json!("1m")),
         ("/match", json!({"methods": ["GET"]})),
         ("/rewrite", json!({"prefix": "/v2"})),
         ("/owner", json!("team-other")),

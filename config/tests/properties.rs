@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 use postern_config::Boundary;
 use postern_config::check::{Demand, admit, recheck};
 use postern_config::document::{
-    AnyOf, Authenticator, Authorization, BodyPolicy, IdentityToken, Limit, LimitBy, Mode, PathHandling, PolicySet,
-    Registration, Rewrite, RouteId, RouteMatch, RouteTimeouts, Target, Telemetry,
+    AnyOf, Authenticator, Authorization, BodyPolicy, Breaker, IdentityToken, Limit, LimitBy, Mode, PathHandling,
+    PolicySet, Registration, Rewrite, RouteId, RouteMatch, RouteTimeouts, Target, Telemetry,
 };
 use postern_config::route::Route;
 use postern_config::value::{
@@ -62,6 +62,18 @@ fn limits() -> impl Strategy<Value = Vec<Limit>> {
     prop::collection::vec(limit, 0..3)
 }
 
+fn breakers() -> impl Strategy<Value = Breaker> {
+    let failures = prop::option::weighted(0.5, mostly(1..9_u32, Just(0)));
+    let ratio = prop::option::weighted(0.3, of(&["0%", "50%", "100%"]));
+    (failures, ratio, periods(), periods(), modes()).prop_map(|(failures, ratio, within, opens_for, mode)| Breaker {
+        failures,
+        ratio,
+        within,
+        opens_for,
+        mode,
+    })
+}
+
 fn policies() -> impl Strategy<Value = PolicySet> {
     let scopes = prop::collection::vec(mostly(prop::sample::select(&["read", "write"][..]), Just("a b")), 0..3);
     let headers = prop::collection::vec(mostly(of(&["x-user", "x-roles"]), of(&["host", "x-forwarded-for"])), 0..2);
@@ -72,7 +84,12 @@ fn policies() -> impl Strategy<Value = PolicySet> {
         (prop::option::weighted(0.2, headers), modes()),
         (periods(), periods(), periods(), periods()),
         prop::option::weighted(0.3, 0..9_u64),
-        (path, prop::option::weighted(0.2, any::<bool>()), prop::option::weighted(0.2, limits())),
+        (
+            path,
+            prop::option::weighted(0.2, any::<bool>()),
+            prop::option::weighted(0.2, limits()),
+            prop::option::weighted(0.2, breakers()),
+        ),
     )
         .prop_map(
             |(
@@ -101,6 +118,7 @@ fn policies() -> impl Strategy<Value = PolicySet> {
                     mode: Mode::default(),
                 }),
                 limits: more.2,
+                breaker: more.3,
                 timeouts: RouteTimeouts { connect, first_byte, idle, total },
                 telemetry: Telemetry::default(),
                 body: BodyPolicy { max: max.map(ByteSize::new) },

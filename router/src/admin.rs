@@ -10,6 +10,7 @@ mod stranger;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
@@ -280,7 +281,7 @@ impl Admin {
         match Asked::from_query(query) {
             Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
             Ok(asked) => {
-                let explanation = explain::explain(&live, asked, crate::freshness::unix_now());
+                let explanation = explain::explain(&live, asked, freshness::unix_now(), Some(Instant::now()));
                 json_answer(StatusCode::OK, &serde_json::to_value(explanation).unwrap_or_default())
             }
         }

@@ -26,6 +26,7 @@ use postern_config::{file, limits};
 use serde_json::json;
 
 use crate::Router;
+use crate::breaker::Breakers;
 use crate::client_certificate::ClientCertificate;
 use crate::explain::{self, Asked, Assumed};
 use crate::freshness::unix_now;
@@ -347,8 +348,14 @@ fn run_explain(asked: &Explain) -> ExitCode {
         .ok()
         .and_then(|bytes| Secrets::from_bytes(&bytes).ok())
         .unwrap_or_default();
-    let snapshot = compile(reading, &secrets, Options { allow_loopback: true, signs_identity: true }, unix_now());
-    let explanation = explain::explain(&snapshot, question.assuming(assumed), unix_now());
+    let snapshot = compile(
+        reading,
+        &secrets,
+        &Breakers::default(),
+        Options { allow_loopback: true, signs_identity: true },
+        unix_now(),
+    );
+    let explanation = explain::explain(&snapshot, question.assuming(assumed), unix_now(), None);
     match asked.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&explanation).unwrap_or_default()),
         Output::Text => println!("{}", paint::painted(&explanation.to_text(), paint::explained)),

@@ -3,11 +3,12 @@
 //! Must never decide anything itself, or send a byte anywhere.
 
 mod asked;
+mod chosen;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postern_config::document::{LimitBy, Mode};
 use serde::Serialize;
@@ -16,7 +17,7 @@ pub(crate) use self::asked::{Asked, Assumed, claims, parameters};
 use crate::http1::{Framing, RequestHead};
 use crate::limiter::Quota;
 use crate::lockout::LockoutRule;
-use crate::pipeline::{check_signature, choose, circumstances, outbound, spared};
+use crate::pipeline::{check_signature, circumstances, outbound, spared};
 use crate::principal::Principal;
 use crate::reject::{Reason, Rejection};
 use crate::rights::{Kind, Verdict};
@@ -67,8 +68,9 @@ pub(crate) struct Step {
     pub(crate) verdict: String,
 }
 
-/// Explains a request at an instant, in seconds after 1970.
-pub(crate) fn explain(snapshot: &Snapshot, asked: Asked, now: i64) -> Explanation {
+/// Explains a request at an instant, in seconds after 1970. `live` is the running router's own time, which alone knows what
+/// breakers are open.
+pub(crate) fn explain(snapshot: &Snapshot, asked: Asked, now: i64, live: Option<Instant>) -> Explanation {
     let mut explanation = Explanation {
         route: None,
         reason: None,
@@ -79,7 +81,7 @@ pub(crate) fn explain(snapshot: &Snapshot, asked: Asked, now: i64) -> Explanatio
         steps: Vec::new(),
     };
     let now = asked.assumed.at.unwrap_or(now);
-    if let Err(rejection) = walk(snapshot, asked, now, &mut explanation) {
+    if let Err(rejection) = walk(snapshot, asked, now, live, &mut explanation) {
         explanation.reason = Some(rejection.reason.code());
         explanation.status = Some(rejection.reason.status().as_u16());
         let detail = if rejection.detail.is_empty() { rejection.reason.public() } else { &*rejection.detail };
@@ -89,7 +91,13 @@ pub(crate) fn explain(snapshot: &Snapshot, asked: Asked, now: i64) -> Explanatio
 }
 
 /// The order of `pipeline::run`, which a differential test holds it to.
-fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanation) -> Result<(), Rejection> {
+fn walk(
+    snapshot: &Snapshot,
+    asked: Asked,
+    now: i64,
+    live: Option<Instant>,
+    explanation: &mut Explanation,
+) -> Result<(), Rejection> {
     let Asked { head, tls, assumed } = asked;
     let peer = assumed.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let arrival = Arrival { peer, tls, certificate: assumed.certificate.map(Rc::new) };
@@ -122,11 +130,7 @@ fn walk(snapshot: &Snapshot, asked: Asked, now: i64, explanation: &mut Explanati
     explanation.step("upgrade", upgrades(route.websocket, handshake.is_some()));
 
     let targets = &permit.route().targets;
-    let target = choose(targets, |_| 0);
-    if targets.len() > 1 {
-        let shares: Vec<_> = targets.iter().map(|one| format!("{} {}", one.weight, one.destination.name())).collect();
-        explanation.step("choose", format!("by weight among {}; the first is shown", shares.join(", ")));
-    }
+    let target = chosen::choose(targets, live, explanation)?;
     if permit.principal().has_signed() {
         let told = match check_signature(&request, snapshot, &permit, target, now, SKEW)? {
             Some(verdict) => words_of(&verdict),

@@ -10,6 +10,7 @@ mod alarm;
 mod audit;
 mod authorizers;
 mod body;
+mod breaker;
 mod buffer;
 pub mod cli;
 mod client_certificate;
@@ -65,6 +66,7 @@ use postern_config::merged::FileKey;
 use tokio::runtime::LocalRuntime;
 
 use crate::audit::{Audit, AuditWriter};
+use crate::breaker::Breakers;
 use crate::drain::{Drain, Phase};
 use crate::freshness::unix_now;
 use crate::hints::Hints;
@@ -354,6 +356,7 @@ fn shared(
         too_old: AtomicBool::new(false),
         hints: Arc::new(Hints::new(settings.syncer_address())),
         limiter: Limiter::new(std::time::Instant::now()),
+        breakers: Arc::new(Breakers::new(cores, std::time::Instant::now())),
         identity_keys: key_keeper.map(KeyKeeper::keys),
         tracing: trace_rules(&settings.tracing),
     }
@@ -458,6 +461,7 @@ fn file_watch(settings: &Settings, shared: &Shared) -> FileWatch {
             allow_loopback: settings.allow_loopback_destinations,
             signs_identity: settings.identity_token.key_file.is_some(),
         },
+        breakers: Arc::clone(&shared.breakers),
         store: Arc::clone(&shared.store),
         transitions: Transitions::new(shared.audit.clone()),
     }

@@ -1,6 +1,6 @@
 //! A request's way, from its head to its answer: the order of the stages, and nothing else.
 //!
-//! `accept → identify → match → authenticate → authorize → limit → upgrade → transform → forward → observe`
+//! `accept → identify → match → authenticate → authorize → limit → upgrade → choose → transform → forward → observe`
 //!
 //! Must never know how a stage decides.
 
@@ -14,8 +14,9 @@ use http::{Method, StatusCode};
 use postern_config::document::Mode;
 
 use crate::body::{ClientBody, Metered};
+use crate::breaker::Pass;
 use crate::http1::{Framing, Outbound, RequestHead};
-use crate::observe::Exchange;
+use crate::observe::{self, Exchange};
 use crate::principal::Principal;
 use crate::reject::{self, Local, Reason, Rejection};
 use crate::rights::{Circumstances, Kind, Verdict};
@@ -24,6 +25,7 @@ use crate::snapshot::{RoutePlan, Snapshot, Target, TokenPlan};
 use crate::stage::authenticate::external::{External, Question};
 use crate::stage::authenticate::{Certificates, Outcome, Relayed, Signed, Way, authenticate};
 use crate::stage::authorize::{Decided, Permit, authorize};
+use crate::stage::choose::{choose, outcome};
 use crate::stage::find::find;
 use crate::stage::identify::{self, Arrival, identify};
 use crate::stage::limit::{limit_body, limit_rate};
@@ -125,7 +127,10 @@ async fn run<B: ClientBody>(
     exchange.record.verdicts.extend(exceeded);
     counted?;
     let handshake = upgrade(&request.head, permit.route().websocket.is_some())?;
-    let target = choose(&permit.route().targets, |bound| core.random_below(bound));
+    let (chosen, left_alone) = choose(&permit.route().targets, Instant::now, |bound| core.random_below(bound));
+    exchange.record.verdicts.extend(left_alone);
+    let (target, pass) = chosen?;
+    exchange.pass = pass;
     let skew = core.shared.signature_skew;
     exchange.record.verdicts.extend(check_signature(&request, &snapshot, &permit, target, now, skew)?);
     exchange.record.destination = Some(Arc::clone(target.destination.name()));
@@ -140,7 +145,9 @@ async fn run<B: ClientBody>(
     let began = exchange.began();
     let phases = &mut exchange.record.phases;
     let answer =
-        core.upstreams.forward(&target.destination, permit.route().timeouts, outbound, body, phases, began).await?;
+        core.upstreams.forward(&target.destination, permit.route().timeouts, outbound, body, phases, began).await;
+    settle(core, exchange.pass.take(), &answer);
+    let answer = answer?;
     if let (Content::Tunnel(_), Some(handshake)) = (&answer.content, handshake) {
         handshake.check(&answer.head).map_err(|why| Rejection::new(Reason::DestinationProtocol, why))?;
         exchange.record.tunnel = Some(Arc::clone(target.destination.key()));
@@ -307,21 +314,13 @@ fn mint(core: &Core, permit: &Permit, plan: &TokenPlan, now: i64) -> Result<Opti
     minted.token(keys, permit.route(), plan, principal, now, || core.random()).map(Some).map_err(unavailable)
 }
 
-/// One of the places where a route leads, by weight. `below` gives a random number below its argument.
-pub(crate) fn choose(targets: &[Target], below: impl FnOnce(u32) -> u32) -> &Target {
-    let [only] = targets else {
-        let total: u32 = targets.iter().map(|target| target.weight).sum();
-        let mut left = below(total.max(1));
-        for target in targets {
-            match left.checked_sub(target.weight) {
-                None => return target,
-                Some(rest) => left = rest,
-            }
-        }
-        // Weights are checked to have a sum, and a route to have a target.
-        return &targets[targets.len() - 1];
-    };
-    only
+/// Tells the breaker, where there is one, what became of its request.
+fn settle<B>(core: &Core, pass: Option<Pass>, answer: &Result<upstream::Answer<B>, Rejection>) {
+    let Some(mut pass) = pass else { return };
+    let said = answer.as_ref().map(|answer| answer.head.status()).map_err(|rejection| rejection.reason);
+    if let Some(turn) = pass.ended(outcome(said), core.index, Instant::now()) {
+        observe::turned(pass.breaker(), turn);
+    }
 }
 
 /// The router's own answer for destinations that verify its tokens, where it has a path.

@@ -72,6 +72,7 @@ pub(crate) enum Reason {
     ConfigTooOld,
     Internal,
     // The destination.
+    BreakerOpen,
     DestinationUnresolved,
     DestinationAddressForbidden,
     DestinationRefused,
@@ -179,6 +180,7 @@ rows! {
     Overloaded "overloaded" 503 Router "the router has too much to do";
     ConfigTooOld "config_too_old" 503 Configuration "the configuration is too old to be trusted";
     Internal "internal" 500 Router "the router failed";
+    BreakerOpen "breaker_open" 503 Destination "the destination fails too often to be asked at the moment";
     DestinationUnresolved "destination_unresolved" 502 Destination "the destination cannot be reached";
     DestinationAddressForbidden "destination_address_forbidden" 502 Configuration "the destination cannot be reached";
     DestinationRefused "destination_refused" 502 Destination "the destination cannot be reached";

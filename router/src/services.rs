@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::audit::Audit;
 use crate::authorizers::Authorizers;
+use crate::breaker::Breakers;
 use crate::drain::Drain;
 use crate::freshness::unix_now;
 use crate::hints::Hints;
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) hints: Arc<Hints>,
     /// How often who asked.
     pub(crate) limiter: Limiter,
+    /// What keeps requests from destinations that fail.
+    pub(crate) breakers: Arc<Breakers>,
     /// What identity tokens are signed with, when they can be.
     pub(crate) identity_keys: Option<Arc<Keys>>,
     /// How traces are begun and which are kept, where they are on.

@@ -47,7 +47,7 @@ fn busy_router(site: &mut Site) -> (Router, Origin) {
     });
     let boundary = boundary_with(&[origin.port()], "identity: {basic: [{name: ops, users: []}]}");
     let closed = "policies: {authentication: {any_of: ['basic:ops']}}";
-    let registrations = [("/orders", ""), ("/slow", ""), ("/closed", closed)]
+    let registrations = [("/orders", ""), ("/slow", "policies: {breaker: {failures: 1000}}"), ("/closed", closed)]
         .map(|(root, more)| registration(root, origin.port(), more));
     site.publish(&boundary, &registrations);
     let mut reading = merged::read(&std::fs::read(site.merged()).unwrap(), None).unwrap();
@@ -118,10 +118,10 @@ fn every_section_shows_what_there_is_and_asks_nobody_else() {
     browser.press("6");
     let destinations = rows(&mut browser, "destinations").join("\n");
     assert!(destinations.starts_with("local | localhost | 127.0.0.0/8 | http"), "{destinations}");
-    // What stands in the last three columns is what /metrics says of it.
+    // What stands in the last five columns is what /metrics says of it.
     looks(&mut browser, 1);
     let destinations = rows(&mut browser, "destinations").remove(0);
-    let columns: Vec<&str> = destinations.rsplit(" | ").take(3).collect();
+    let columns: Vec<&str> = destinations.rsplit(" | ").take(5).collect();
     let connections = |state: &str| {
         let labels = format!("destination=\"local\",http_connection_state=\"{state}\"");
         router.metric(&format!("postern_http_client_open_connections{{{labels}}}"))
@@ -129,7 +129,8 @@ fn every_section_shows_what_there_is_and_asks_nobody_else() {
     let counted = |name: &str| router.metric(&format!("postern_destination_{name}_total{{destination=\"local\"}}"));
     let share = (counted("reused") / counted("attempts") * 100.0).round();
     assert!(connections("idle") > 0.0 && share > 0.0, "nothing is kept: this shows nothing");
-    let said = [format!("{share} %"), connections("idle").to_string(), connections("active").to_string()];
+    let (idle, active) = (connections("idle").to_string(), connections("active").to_string());
+    let said = [format!("{share} %"), idle, active, "0 / 0".to_owned(), "closed".to_owned()];
     assert_eq!(columns, said, "{destinations}");
 
     let seen = browser.seen();

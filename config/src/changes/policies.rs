@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::check::satisfies;
 use crate::document::{
-    AnyOf, Authenticator, Authorization, BodyPolicy, IdentityToken, Limit, LimitBy, Mode, PathHandling, PolicySet,
+    AnyOf, Authenticator, Authorization, BodyPolicy, Breaker, IdentityToken, Limit, LimitBy, Mode, PathHandling,
+    PolicySet,
 };
 use crate::limits;
 use crate::value::Network;
@@ -35,6 +36,7 @@ fn weaker(name: &str, before: &PolicySet, after: &PolicySet) -> Option<Weaker> {
         identity_token,
         limits,
         timeouts: _,
+        breaker,
         body,
         telemetry: _,
         path,
@@ -46,6 +48,7 @@ fn weaker(name: &str, before: &PolicySet, after: &PolicySet) -> Option<Weaker> {
         "identity_headers" | "identity_headers_mode" => yes_if(names_caller(before) && !names_caller(after)),
         "identity_token" => yes_if(is_sent(before.identity_token.as_ref()) && !is_sent(identity_token.as_ref())),
         "limits" => yes_if(lets_more(before.limits.as_deref(), limits.as_deref())),
+        "breaker" => yes_if(opens_less(before.breaker.as_ref(), breaker.as_ref())),
         "body" => yes_if(most(body) > most(&before.body)),
         "path" => yes_if(*path == Some(PathHandling::Raw)),
         _ => None,
@@ -73,6 +76,16 @@ fn names_caller(policies: &PolicySet) -> bool {
 /// Whether a token does.
 fn is_sent(token: Option<&IdentityToken>) -> bool {
     token.is_some_and(|token| token.mode == Mode::Enforce)
+}
+
+/// Whether a destination that fails is asked after `after` where it was left alone before: later, for shorter, or by everybody.
+fn opens_less(before: Option<&Breaker>, after: Option<&Breaker>) -> bool {
+    let holds = |breaker: &&Breaker| breaker.mode == Mode::Enforce;
+    let Some(before) = before.filter(holds) else { return false };
+    after.filter(holds).is_none_or(|after| {
+        let later = after.failures() > before.failures() || after.ratio() > before.ratio();
+        later || after.within() < before.within() || after.opens_for() < before.opens_for()
+    })
 }
 
 fn most(body: &BodyPolicy) -> u64 {

@@ -7,7 +7,7 @@ use crate::document::{
 use crate::limits;
 use crate::problem::{Problem, ProblemKind, pointer_token};
 
-use super::{Boundary, Layer, identity, identity_token, limit, rights};
+use super::{Boundary, Layer, breaker, identity, identity_token, limit, rights};
 
 /// What holds for a registration: field by field the override, else its own, else the default; then what
 /// its path rules demand. What callers must be allowed adds up, so that no layer can take another's demand away.
@@ -60,6 +60,7 @@ impl<'b> Choice<'b> {
                 idle: self.first("timeouts.idle", |one| one.timeouts.idle.as_ref()),
                 total: self.first("timeouts.total", |one| one.timeouts.total.as_ref()),
             },
+            breaker: self.first("breaker", |one| one.breaker.as_ref()),
             body: BodyPolicy { max: self.first("body.max", |one| one.body.max.as_ref()) },
             telemetry: Telemetry {
                 access_log: self.first("telemetry.access_log", |one| one.telemetry.access_log.as_ref()),
@@ -163,6 +164,7 @@ pub(super) fn check_policies(
     }
     identity_token::check(problems, at, policies);
     limit::check(problems, &format!("{at}/limits"), policies.limits.as_deref().unwrap_or_default().iter());
+    breaker::check(problems, at, policies);
     let timeouts = &policies.timeouts;
     for (field, period) in [
         ("connect", timeouts.connect),

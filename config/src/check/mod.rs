@@ -5,6 +5,7 @@
 mod admit;
 mod api_keys;
 mod boundary;
+mod breaker;
 mod destination;
 mod external;
 mod hashes;

@@ -5,6 +5,7 @@
 mod api_keys;
 mod authorization;
 mod boundary;
+mod breaker;
 mod external;
 mod identity;
 mod identity_token;
@@ -23,6 +24,7 @@ pub use boundary::{
     BoundaryDocument, BoundaryKind, ClientCertificate, Destination, DestinationTls, PathRule, PolicyLayer, Protocol,
     Requirement, Roots,
 };
+pub use breaker::Breaker;
 pub use external::{AuthorizerFormat, ExternalAuthorizer, PayloadFormat};
 pub use identity::{
     Algorithm, BasicRealm, BasicUser, ClaimRule, Identity, Jwk, Jwks, JwtIssuer, LockoutPolicy, TokenPlace,

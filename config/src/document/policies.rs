@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Authorization, IdentityToken, Limit, Mode, Telemetry, is_default, mapping};
+use super::{Authorization, Breaker, IdentityToken, Limit, Mode, Telemetry, is_default, mapping};
 use crate::value::{ByteSize, HeaderName, Name, Period, ValueError, leaf};
 
 /// A set of policies; what is left out says nothing.
@@ -38,6 +38,9 @@ pub struct PolicySet {
     /// How long each phase may take.
     #[serde(default, skip_serializing_if = "is_default")]
     pub timeouts: RouteTimeouts,
+    /// When a destination that fails is left alone for a while; never when nobody says anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Breaker>,
     /// What may be in a request's body.
     #[serde(default, skip_serializing_if = "is_default")]
     pub body: BodyPolicy,

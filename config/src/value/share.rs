@@ -16,6 +16,9 @@ impl Share {
     /// The whole.
     pub const ALL: Self = Self(WHOLE);
 
+    /// One half.
+    pub const HALF: Self = Self(WHOLE / 2);
+
     /// In parts of a million.
     pub const fn millionths(self) -> u32 {
         self.0

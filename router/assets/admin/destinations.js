@@ -1,4 +1,4 @@
-// What may be reached, how many routes lead there, and what the router counts of connections: everything that it tells
+// What may be reached, how many routes lead there, what the router counts of connections, and how breakers stand: everything that it tells
 // with the name of a destination is shown there.
 
 import { card, count, el, fill, foreign, list, table } from "./elements.js";
@@ -12,6 +12,8 @@ export function destinations({ state, details, go }) {
     { title: "Speaks", width: "7rem", cell: (row) => foreign(`${(row.schemes ?? []).join(", ")} ${row.protocol ?? ""}`), sort: (row) => row.protocol ?? "" },
     { title: "Routes", width: "5rem", number: true, cell: (row) => count(row.routes), sort: (row) => row.routes },
     { title: "Req/s", width: "5rem", number: true, live: true, cell: (row) => count(rate(row)), sort: rate },
+    { title: "Breaker", width: "6rem", live: true, cell: (row) => stands(row), sort: (row) => breaker(row) },
+    { title: "HTTP/2", width: "6rem", number: true, live: true, cell: (row) => `${count(sessions(row))} / ${count(streams(row))}`, sort: streams },
     { title: "In use", width: "5rem", number: true, live: true, cell: (row) => count(connections(row, "active")), sort: (row) => connections(row, "active") },
     { title: "Kept", width: "5rem", number: true, live: true, cell: (row) => count(connections(row, "idle")), sort: (row) => connections(row, "idle") },
     { title: "Reused", width: "6rem", number: true, live: true, cell: (row) => share(reused(row)), sort: (row) => reused(row) ?? -1 },
@@ -28,6 +30,28 @@ export function destinations({ state, details, go }) {
   // Connections of this router with it; with HTTP/2 one carries many requests.
   function connections(row, condition) {
     return state.series.value("postern_http_client_open_connections", { destination: row.name, http_connection_state: condition }) ?? 0;
+  }
+
+  // How its breaker stands: -1 where none is asked for, else 0 closed, 1 half-open, 2 open. What is only tried out refuses nobody.
+  function breaker(row, mode = "enforce") {
+    return state.series.value("postern_destination_breaker_state", { destination: row.name, mode }) ?? -1;
+  }
+
+  function stands(row) {
+    const words = ["closed", "half-open", "open"];
+    const enforced = breaker(row);
+    const tried = breaker(row, "shadow");
+    if (enforced < 0) return tried < 0 ? "–" : `${words[tried]} (shadow)`;
+    return el("span", { class: enforced > 0 ? "bad" : "" }, words[enforced]);
+  }
+
+  // Connections that speak HTTP/2, and what they carry.
+  function sessions(row) {
+    return state.series.value("postern_destination_sessions", { destination: row.name }) ?? 0;
+  }
+
+  function streams(row) {
+    return state.series.value("postern_destination_streams", { destination: row.name }) ?? 0;
   }
 
   // Of all attempts since this router began, those that went over a kept connection; nothing before the first.
@@ -67,6 +91,7 @@ export function destinations({ state, details, go }) {
         ["addresses", foreign((row.addresses ?? []).join(", "))], ["dialled as", row.dial && foreign(row.dial)], ["protocol", row.protocol],
         ["routes", count(row.routes)], ["requests a second", count(rate(row))],
         ["connections", `${count(connections(row, "active"))} in use, ${count(connections(row, "idle"))} kept`], ["over kept ones", share(reused(row))],
+        ["of them HTTP/2", `${count(sessions(row))} with ${count(streams(row))} streams`], ["breaker", stands(row)],
       ]),
       counted.length > 0 && [el("h3", {}, "Counted"), table("Counted", ["What", "Value"], counted.map(([name, number]) => [foreign(name), count(number)]))],
       el("p", {}, el("button", { type: "button", onclick: () => go("routes", row.name) }, "Routes that lead there")));

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::logged::{self, Touched};
 use super::paint::{changed, painted};
 use super::{FOUND_PROBLEMS, Output, WRONG_USAGE, ask, read};
+use crate::breaker::Breakers;
 use crate::freshness::unix_now;
 use crate::snapshot::compile::{Options, compile};
 
@@ -117,8 +118,8 @@ pub(super) fn run_diff(diff: &Diff) -> ExitCode {
 /// What becomes of the requests of a log. Keys are not needed for that.
 fn touched(log: &Path, before: Reading, after: Reading) -> Result<Touched, String> {
     let now = unix_now();
-    let compiled =
-        |reading| compile(reading, &Secrets::default(), Options { allow_loopback: true, signs_identity: true }, now);
+    let options = Options { allow_loopback: true, signs_identity: true };
+    let compiled = |reading| compile(reading, &Secrets::default(), &Breakers::default(), options, now);
     logged::touched(log, &compiled(before), &compiled(after), now)
 }
 

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use super::paint::{diagnosed, painted};
 use super::settings::{self, Settings};
 use super::{FOUND_PROBLEMS, Output, WRONG_USAGE, read};
+use crate::breaker::Breakers;
 use crate::doctor::answer::{self, Asked as How};
 use crate::doctor::network::{self, Look};
 use crate::doctor::visit::{Visited, visit};
@@ -145,7 +146,7 @@ impl Doctor {
             signs_identity: settings.identity_token.key_file.is_some(),
         };
         let content = reading.content.clone();
-        Ok((compile(reading, &secrets, options, unix_now()), content))
+        Ok((compile(reading, &secrets, &Breakers::default(), options, unix_now()), content))
     }
 
     /// The route that answers a request.

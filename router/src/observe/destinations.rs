@@ -109,15 +109,23 @@ pub(super) fn destinations(out: &mut Exposition, metrics: &Metrics) {
 }
 
 fn connections(out: &mut Exposition, metrics: &Metrics) {
-    let mut all = BTreeMap::<Arc<str>, (u64, u64)>::new();
+    let mut all = BTreeMap::<Arc<str>, [u64; 4]>::new();
     for one in metrics.cores.iter().flat_map(|core| core.upstream_connections.all()) {
-        let (open, idle) = all.entry(Arc::clone(one.name())).or_default();
-        *open += one.open();
-        *idle += one.idle();
+        let sums = all.entry(Arc::clone(one.name())).or_default();
+        let counts = [one.open(), one.idle(), one.sessions(), one.streams()];
+        sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
     }
     let mut samples = out.family(&registry::OPEN_CONNECTIONS);
-    for (name, (open, idle)) in &all {
+    for (name, [open, idle, _, _]) in &all {
         samples.value([name, "active"], open.saturating_sub(*idle));
         samples.value([name, "idle"], *idle);
+    }
+    let mut samples = out.family(&registry::SESSIONS);
+    for (name, [_, _, sessions, _]) in &all {
+        samples.value([name], *sessions);
+    }
+    let mut samples = out.family(&registry::STREAMS);
+    for (name, [_, _, _, streams]) in &all {
+        samples.value([name], *streams);
     }
 }

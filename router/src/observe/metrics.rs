@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::Method;
 
+use super::breakers::breakers;
 use super::configuration::configuration;
 use super::decisions::{DecisionCells, decisions};
 use super::destinations::{DestinationSeries, destinations};
@@ -221,6 +222,7 @@ fn tell(out: &mut Exposition, metrics: &Metrics, shared: &Shared, age_seconds: f
     samples.value(["answered"], answered);
     samples.value(["failed"], failed);
     destinations(out, metrics);
+    breakers(out, &shared.breakers);
     connections(out, metrics);
     listeners(out, metrics, unix_now());
     configuration(out, &shared.store, age_seconds, shared.too_old.load(Ordering::Relaxed));

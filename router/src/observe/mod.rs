@@ -4,6 +4,7 @@
 
 mod access_log;
 mod audited;
+mod breakers;
 mod configuration;
 mod decisions;
 mod destinations;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 pub(crate) use access_log::{FIELDS as ACCESS_LOG_FIELDS, LogBuffer, LogWriter};
+pub(crate) use breakers::turned;
 pub(crate) use destinations::DestinationSeries;
 pub(crate) use exposition::Format;
 pub(crate) use figures::{Buckets, Figure, Figures, Point};
@@ -48,6 +50,7 @@ pub(crate) use shelf::Index;
 use postern_config::value::HostName;
 
 use self::traced::Traced;
+use crate::breaker::Pass;
 use crate::http1::{RequestHead, ResponseHead, Version, text};
 use crate::principal::Principal;
 use crate::reject::{Reason, Rejection, grpc};
@@ -63,6 +66,8 @@ pub(crate) struct Exchange {
     started: Instant,
     pub(crate) id: RequestId,
     pub(crate) record: Record,
+    /// The leave of the breaker, until the destination has answered; whoever goes away before gives it back.
+    pub(crate) pass: Option<Pass>,
     ended: Ended,
     /// What was asked; none when what came is no request.
     head: Option<Rc<RequestHead>>,
@@ -119,6 +124,7 @@ impl Exchange {
             started: Instant::now(),
             id,
             record: Record { client: Some(peer), ..Record::default() },
+            pass: None,
             ended: Ended::Open,
             head,
             bytes_in: None,

@@ -150,10 +150,18 @@ families! {
         "Requests that went over a kept connection.";
     OPEN_CONNECTIONS: Gauge "postern_http_client_open_connections" ["destination", "http_connection_state"]
         "Open connections with a destination; idle ones carry nothing and are kept.";
+    SESSIONS: Gauge "postern_destination_sessions" ["destination"]
+        "Those of them that speak HTTP/2.";
+    STREAMS: Gauge "postern_destination_streams" ["destination"]
+        "Requests under way over HTTP/2, of which one connection carries many.";
     DESTINATION_CONNECT: Histogram "postern_destination_connect_duration_seconds" ["destination"]
         "To open a connection with a destination: TCP and TLS.";
     DESTINATION_FIRST_BYTE: Histogram "postern_destination_first_byte_duration_seconds" ["destination"]
         "From the last byte sent to a destination to its answer's head.";
+    BREAKER_STATE: Gauge "postern_destination_breaker_state" ["destination", "mode"]
+        "How the breakers of a destination stand: 0 closed, 1 half-open, 2 open; of several the worst.";
+    BREAKER_OPENED: Counter "postern_destination_breaker_opened" ["destination", "mode"]
+        "How often a breaker of a destination opened, also anew after a request that tried it had failed.";
     IDLE: Gauge "postern_destination_connections_idle" []
         "Kept connections to destinations.";
     DIALS: Counter "postern_dials" []

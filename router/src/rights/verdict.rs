@@ -59,6 +59,8 @@ pub(crate) enum Kind {
     IdentityHeaders,
     /// The token that does, without which nobody passes, and which may be tried out.
     IdentityToken,
+    /// How often the destination fails, as the one before.
+    Breaker,
 }
 
 /// The layers as they stand in metrics.
@@ -95,6 +97,12 @@ impl Verdict {
         (about_headers && self.allowed).then_some(&*self.why)
     }
 
+    /// A request to a destination that is left alone.
+    pub(crate) fn left_alone(destination: Arc<str>, mode: Mode, why: &'static str) -> Self {
+        let (layer, kind) = (Layer::Registration, Kind::Breaker);
+        Self { layer, kind, mode, allowed: false, policy: Some(destination), why: Cow::Borrowed(why) }
+    }
+
     /// Whether it would have been a refusal, had it been insisted on.
     pub(crate) fn is_shadow_denial(&self) -> bool {
         !self.allowed && self.mode == Mode::Shadow
@@ -115,7 +123,7 @@ impl Layer {
 
 impl Kind {
     /// All of them, in order.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Authentication,
         Self::Scopes,
         Self::Roles,
@@ -126,6 +134,7 @@ impl Kind {
         Self::Lockout,
         Self::IdentityHeaders,
         Self::IdentityToken,
+        Self::Breaker,
     ];
 
     /// As it stands in logs and metrics.
@@ -141,6 +150,7 @@ impl Kind {
             Self::Lockout => "lockout",
             Self::IdentityHeaders => "identity_headers",
             Self::IdentityToken => "identity_token",
+            Self::Breaker => "breaker",
         }
     }
 }
@@ -155,7 +165,7 @@ impl fmt::Display for Layer {
 }
 
 /// Layer and policy, or what else decided: `override:office-hours`, `registration:scopes`, `limit:NAME`, `revocation:REASON`,
-/// `lockout:REASON`, `identity_token:REASON`.
+/// `lockout:REASON`, `identity_token:REASON`, `breaker:DESTINATION`.
 /// Of an authentication and of a limit it is not known which layer demands it: they replace each other. What `identity` says
 /// is of no layer.
 impl fmt::Display for Verdict {
@@ -165,6 +175,9 @@ impl fmt::Display for Verdict {
         }
         if matches!(self.kind, Kind::Authentication | Kind::Revocation | Kind::Lockout | Kind::IdentityToken) {
             return write!(f, "{}:{}", self.kind.word(), self.why);
+        }
+        if self.kind == Kind::Breaker {
+            return write!(f, "breaker:{}", self.policy.as_deref().unwrap_or_default());
         }
         if self.kind == Kind::Rate {
             return write!(f, "limit:{}", self.policy.as_deref().unwrap_or_default());

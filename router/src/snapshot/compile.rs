@@ -11,8 +11,8 @@ use http::{HeaderName, HeaderValue};
 use postern_config::check::{Boundary, reached_by};
 use postern_config::condition::{Condition, ConditionType, Status as ConditionStatus};
 use postern_config::document::{
-    AnyOf, Authenticator, Destination as Entry, IdentityToken, Jwks, JwtIssuer, Mode, PathHandling, Protocol, Rewrite,
-    SignedFor,
+    AnyOf, Authenticator, Breaker as BreakerPolicy, Destination as Entry, IdentityToken, Jwks, JwtIssuer, Mode,
+    PathHandling, Protocol, Rewrite, SignedFor,
 };
 use postern_config::merged::{IssuerKeys, Quarantined, Reading, Refused};
 use postern_config::route::{Route, RouteTarget};
@@ -25,6 +25,7 @@ use super::plan::{
     BODY_MAX, Chance, ClaimPath, PathPart, PathPlan, RoutePlan, Target, Telemetry, Timeouts, TokenPlan, WEBSOCKET_IDLE,
 };
 use super::{Destination, HostSet, Snapshot, Speaks, TlsPlan, table};
+use crate::breaker::Breakers;
 use crate::limiter::Quota;
 use crate::rights::compile::RightsCompiler;
 use crate::stage::authenticate::external::{Authorizer, External};
@@ -40,12 +41,19 @@ pub(crate) struct Options {
     pub(crate) signs_identity: bool,
 }
 
-/// Compiles what a file says. Routes that cannot be compiled are put aside in the snapshot.
-pub(crate) fn compile(reading: Reading, secrets: &Secrets, options: Options, now: i64) -> Snapshot {
+/// Compiles what a file says. Routes that cannot be compiled are put aside in the snapshot. `breakers` go on where a
+/// destination and what its policy says stay as they were.
+pub(crate) fn compile(
+    reading: Reading,
+    secrets: &Secrets,
+    breakers: &Breakers,
+    options: Options,
+    now: i64,
+) -> Snapshot {
     let Reading { header, content, digest, quarantined, ignored } = reading;
     let counts = content.counts();
     let document = content.boundary.document();
-    let mut compiler = Compiler::new(&content.boundary, &content.keys, secrets, options);
+    let mut compiler = Compiler::new(&content.boundary, &content.keys, secrets, breakers, options);
     compiler.notes.extend(ignored.iter().map(|at| format!("{at} is not known to this router and was ignored")));
     compiler.quarantined = quarantined;
 
@@ -99,6 +107,7 @@ fn refused_by_reason(refused: &[Refused]) -> BTreeMap<String, u64> {
 /// What routes share while they are compiled.
 struct Compiler<'b> {
     boundary: &'b Boundary,
+    breakers: &'b Breakers,
     options: Options,
     issuers: HashMap<Name, Arc<Issuer>>,
     realms: HashMap<Name, Arc<Realm>>,
@@ -114,7 +123,13 @@ struct Compiler<'b> {
 }
 
 impl<'b> Compiler<'b> {
-    fn new(boundary: &'b Boundary, keys: &[IssuerKeys], secrets: &Secrets, options: Options) -> Self {
+    fn new(
+        boundary: &'b Boundary,
+        keys: &[IssuerKeys],
+        secrets: &Secrets,
+        breakers: &'b Breakers,
+        options: Options,
+    ) -> Self {
         let identity = &boundary.document().identity;
         let mut notes = Vec::new();
         let mut issuers = HashMap::new();
@@ -150,6 +165,7 @@ impl<'b> Compiler<'b> {
         });
         Self {
             boundary,
+            breakers,
             options,
             issuers,
             realms,
@@ -167,7 +183,9 @@ impl<'b> Compiler<'b> {
 
     fn route(&mut self, route: &Route) -> Result<RoutePlan, String> {
         let policies = &route.policies;
-        let targets = route.destinations.iter().map(|target| self.target(target)).collect::<Result<Box<[_]>, _>>()?;
+        let breaker = policies.breaker.as_ref();
+        let targets =
+            route.destinations.iter().map(|target| self.target(target, breaker)).collect::<Result<Box<[_]>, _>>()?;
         // What is off is not looked at: the credentials are the destination's.
         let proof = policies.authentication.as_ref().filter(|any_of| any_of.mode != Mode::Off);
         let ways = proof.iter().flat_map(|any_of| &any_of.any_of);
@@ -276,16 +294,14 @@ impl<'b> Compiler<'b> {
         Ok(authorizer)
     }
 
-    fn target(&mut self, target: &RouteTarget) -> Result<Target, String> {
+    fn target(&mut self, target: &RouteTarget, breaker: Option<&BreakerPolicy>) -> Result<Target, String> {
         let entry = self
             .boundary
             .destination(&target.via)
             .ok_or_else(|| format!("there is no destination \"{}\" in the file", target.via))?;
-        Ok(Target {
-            destination: self.destination(entry, target)?,
-            prefix: target.url.prefix().into(),
-            weight: target.weight.into(),
-        })
+        let destination = self.destination(entry, target)?;
+        let breaker = breaker.and_then(|policy| self.breakers.breaker(destination.key(), destination.name(), policy));
+        Ok(Target { destination, prefix: target.url.prefix().into(), weight: target.weight.into(), breaker })
     }
 
     /// The destination of a target, made once for all routes that lead there.

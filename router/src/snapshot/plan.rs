@@ -9,6 +9,7 @@ use postern_config::value::Share;
 use smallvec::SmallVec;
 
 use super::Destination;
+use crate::breaker::Breaker;
 use crate::limiter::Quota;
 use crate::rights::Rights;
 use crate::stage::authenticate::Way;
@@ -75,6 +76,8 @@ pub(crate) struct Target {
     pub(crate) prefix: Box<str>,
     /// Its share.
     pub(crate) weight: u32,
+    /// What keeps requests from it while it fails.
+    pub(crate) breaker: Option<Arc<Breaker>>,
 }
 
 /// How much is told of requests that went well.

@@ -24,6 +24,7 @@ use super::Snapshot;
 use super::compile::{Options, compile};
 use super::store::Store;
 use super::transition::{Coming, Transitions};
+use crate::breaker::Breakers;
 use crate::freshness::unix_now;
 
 /// What wakes the watching thread.
@@ -45,6 +46,8 @@ pub(crate) struct FileWatch {
     /// When given, a file without its code is not taken.
     pub(crate) key: Option<FileKey>,
     pub(crate) options: Options,
+    /// What outlives snapshots.
+    pub(crate) breakers: Arc<Breakers>,
     pub(crate) store: Arc<Store>,
     pub(crate) transitions: Transitions,
 }
@@ -225,8 +228,9 @@ impl FileWatch {
         let generation = reading.header.generation;
         let coming = self.transitions.of(&reading);
         // A defect in compiling must not end the thread that could bring the mended file.
-        let compiled =
-            std::panic::catch_unwind(AssertUnwindSafe(|| compile(reading, secrets, self.options, unix_now())));
+        let compiled = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            compile(reading, secrets, &self.breakers, self.options, unix_now())
+        }));
         match compiled {
             Ok(snapshot) => self.publish(snapshot, coming, read, started.elapsed() - read),
             Err(_) => self.reject("compile_panicked", format!("generation {generation} cannot be compiled")),

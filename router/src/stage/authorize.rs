@@ -71,7 +71,8 @@ fn refusal(verdict: &Verdict, route: &RoutePlan, principal: &Principal) -> Rejec
         | Kind::Revocation
         | Kind::Lockout
         | Kind::IdentityHeaders
-        | Kind::IdentityToken => Reason::PolicyDenied,
+        | Kind::IdentityToken
+        | Kind::Breaker => Reason::PolicyDenied,
     };
     let rejection = Rejection::new(reason, verdict.why.clone());
     // For a bearer of a token, with the scopes that are asked for (RFC 6750 §3.1).

@@ -4,6 +4,7 @@
 
 pub(crate) mod authenticate;
 pub(crate) mod authorize;
+pub(crate) mod choose;
 pub(crate) mod find;
 pub(crate) mod identify;
 pub(crate) mod limit;

@@ -99,6 +99,14 @@ fn traffic() -> Vec<Alert> {
             "postern_destination_failures_total has the reasons; docs/reasons.md says what to do about each.",
         ),
         alert(
+            "PosternBreakerOpen",
+            format!("max by (destination) ({}) > 0", samples(&r::BREAKER_STATE, "mode=\"enforce\"")),
+            "2m",
+            Severity::Page,
+            "a router sends nothing to {{ $labels.destination }}, which failed too often",
+            "postern_destination_failures_total and postern_destination_answers_total say how; docs/breaker.md what follows.",
+        ),
+        alert(
             "PosternRouterSlow",
             format!("{} > 0.1", percentile(&r::PHASES, "99", "phase=\"router\"", &[])),
             "10m",

@@ -191,6 +191,15 @@ fn destinations() -> Vec<Panel> {
                 "{{destination}} {{http_connection_state}}",
             )],
         ),
+        Panel(
+            "Breakers (0 closed, 1 half-open, 2 open)",
+            NUMBER,
+            vec![(
+                format!("max by (destination, mode) ({})", samples(&r::BREAKER_STATE, DESTINATION)),
+                "{{destination}} {{mode}}",
+            )],
+        ),
+        Panel("Streams of HTTP/2", NUMBER, vec![(gauge(&r::STREAMS, DESTINATION, by), "{{destination}}")]),
         Panel("Addresses that were not dialled", PER_SECOND, vec![(rate(&r::DIALS_REFUSED, "", &[]), "refused")]),
     ]
 }

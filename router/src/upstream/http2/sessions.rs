@@ -317,7 +317,7 @@ impl Session {
     /// Whether it carries something is counted.
     fn tell_presence(&self) {
         if let Some(presence) = self.presence.upgrade() {
-            presence.set_idle(self.open.get() == 0);
+            presence.carries(self.open.get());
         }
     }
 

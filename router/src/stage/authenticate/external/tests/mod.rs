@@ -26,7 +26,7 @@ fn external(members: &Value) -> External {
     let authorizer = Authorizer::compile(&serde_json::from_value(document).unwrap(), destination).unwrap();
     let host = "abcdef1234.execute-api.us-east-1.amazonaws.com";
     let destination = Destination::for_test((host, 443), host, None, &[], false);
-    let targets = [Target { destination, prefix: "/prod".into(), weight: 1 }];
+    let targets = [Target { destination, prefix: "/prod".into(), weight: 1, breaker: None }];
     External::on(Arc::new(authorizer), &targets)
 }
 
