@@ -218,6 +218,12 @@ fn a_status_table_that_refuses_or_slows_us_down_hinders_no_route() {
             );
         }
         front.heal();
+        // A task that was silent for long is no task any more until it is heard again.
+        for task in &world.tasks {
+            eventually_within(PATIENCE, "the heartbeat", || {
+                task.syncer.admin("/conditions").json()["status"]["heartbeat"]["failing"].is_null().then_some(())
+            });
+        }
         let applied = world.apply(&registration(&root, world.port(), ""), "--wait=90s");
         assert!(applied.code == 0 && applied.out.ends_with("3 tasks\n"), "{applied:?}");
     }
