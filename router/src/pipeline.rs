@@ -68,6 +68,8 @@ pub(crate) async fn handle<B: ClientBody>(
             (exchange, Answer::Upstream(answer))
         }
         Err(rejection) => {
+            // Whoever was refused here has tried nothing, however long it takes to tell it.
+            exchange.pass = None;
             let answer = refused(&mut exchange, &rejection);
             (exchange, Answer::Local(answer))
         }
@@ -146,10 +148,16 @@ async fn run<B: ClientBody>(
     let phases = &mut exchange.record.phases;
     let answer =
         core.upstreams.forward(&target.destination, permit.route().timeouts, outbound, body, phases, began).await;
+    let answer = answer.and_then(|answer| match (&answer.content, handshake) {
+        (Content::Tunnel(_), Some(handshake)) => match handshake.check(&answer.head) {
+            Ok(()) => Ok(answer),
+            Err(why) => Err(Rejection::new(Reason::DestinationProtocol, why)),
+        },
+        _ => Ok(answer),
+    });
     settle(core, exchange.pass.take(), &answer);
     let answer = answer?;
-    if let (Content::Tunnel(_), Some(handshake)) = (&answer.content, handshake) {
-        handshake.check(&answer.head).map_err(|why| Rejection::new(Reason::DestinationProtocol, why))?;
+    if matches!(answer.content, Content::Tunnel(_)) {
         exchange.record.tunnel = Some(Arc::clone(target.destination.key()));
     }
     Ok(answer)

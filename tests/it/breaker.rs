@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::channel;
 
 use postern_tests::{
-    Answer, Client, Desk, Gate, Http2Origin, Message, Origin, Reply, Request, Router, boundary_with, eventually, run,
+    Answer, Client, Desk, Gate, Http2Origin, Message, Origin, RawOrigin, Reply, Request, Router, boundary_with,
+    eventually, run,
 };
 use serde_json::Value;
 
@@ -115,6 +116,7 @@ fn said(answer: &Answer) -> String {
 }
 
 const THREE: &str = "{breaker: {failures: 3, opens_for: 1h}}";
+const LONGER: &str = "{breaker: {failures: 3, opens_for: 4s}}";
 const SHORT: &str = "{breaker: {failures: 3, opens_for: 200ms}}";
 
 #[test]
@@ -197,9 +199,28 @@ fn a_destination_that_closes_connections_is_left_alone() {
 }
 
 #[test]
+fn a_handshake_that_is_none_is_a_failure() {
+    let origin = RawOrigin::start(|wire| {
+        while wire.head().starts_with("GET /orders") {
+            wire.write(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n");
+            wire.write(b"sec-websocket-accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n");
+        }
+    });
+    let policies = "{websocket: true, breaker: {failures: 3, opens_for: 1h}}";
+    let scene = Scene::with(&[("orders", &[origin.port()], policies)], "");
+    let handshake = Request::new("GET", "/orders")
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let said: Vec<_> = (0..4).map(|_| said(&scene.router.send(&handshake))).collect();
+    assert_eq!(said, ["destination_protocol", "destination_protocol", "destination_protocol", "breaker_open"]);
+}
+
+#[test]
 fn one_request_alone_tries_whether_it_is_well_again() {
     let patient = Patient::ill();
-    let scene = Scene::one(&patient, SHORT);
+    let scene = Scene::one(&patient, LONGER);
     assert_eq!(scene.asks("/orders", 3), ["503"; 3]);
     patient.says(200);
     scene.until_half_open();
@@ -213,7 +234,7 @@ fn one_request_alone_tries_whether_it_is_well_again() {
             assert_eq!((said(&answer).as_str(), answer.header("retry-after")), ("breaker_open", Some("1")));
         }
         patient.gate.until_waiting(1);
-        assert_eq!(scene.ask("/orders"), "breaker_open", "however long it takes");
+        assert_eq!(scene.ask("/orders"), "breaker_open");
         patient.gate.open();
         assert_eq!(answers.recv().unwrap().status, 200);
     });
@@ -242,7 +263,7 @@ fn a_trial_that_fails_opens_it_again() {
 #[test]
 fn a_client_that_goes_away_takes_its_trial_with_it() {
     let patient = Patient::ill();
-    let scene = Scene::one(&patient, SHORT);
+    let scene = Scene::one(&patient, LONGER);
     scene.asks("/orders", 3);
     patient.says(200);
     scene.until_half_open();
@@ -260,6 +281,56 @@ fn a_client_that_goes_away_takes_its_trial_with_it() {
         next.join().unwrap();
     });
     assert_eq!(scene.state(), 0.0);
+}
+
+#[test]
+fn a_trial_that_never_ends_keeps_nobody_from_the_next() {
+    let patient = Patient::ill();
+    let scene = Scene::one(&patient, SHORT);
+    scene.asks("/orders", 3);
+    patient.says(200);
+    scene.until_half_open();
+    std::thread::scope(|scope| {
+        // A client that sends its request so slowly that nothing is known of the destination for long.
+        let mut slow = scene.router.client();
+        slow.write(&Request::new("POST", "/orders").body(vec![b'x'; 10]).bytes()[..]).unwrap();
+        patient.gate.until_waiting(1);
+        let next = scope.spawn(|| scene.router.get("/orders").status);
+        scene.until_half_open();
+        let after = scope.spawn(|| {
+            eventually("another to try it", || Some(scene.router.get("/orders")).filter(|answer| answer.status == 200))
+        });
+        patient.gate.until_waiting(2);
+        patient.gate.open();
+        after.join().unwrap();
+        assert!([200, 503].contains(&next.join().unwrap()));
+    });
+    assert_eq!(scene.state(), 0.0);
+}
+
+#[test]
+fn a_refusal_here_takes_no_trial_along() {
+    let patient = Patient::ill();
+    let policies = "{breaker: {failures: 3, opens_for: 200ms}, authentication: {any_of: [iam]}}";
+    let scene = Scene::one(&patient, policies);
+    let at = time::OffsetDateTime::now_utc();
+    let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
+    let signed = |at: time::OffsetDateTime| {
+        let at = at.format(format).unwrap();
+        let credential = format!("AKIDTESTTESTTEST/{}/eu-west-1/execute-api/aws4_request", &at[..8]);
+        let signature = "a".repeat(64);
+        let value =
+            format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host;x-amz-date, Signature={signature}");
+        Request::new("GET", "/orders").header("x-amz-date", &at).header("authorization", &value)
+    };
+    (0..3).for_each(|_| assert_eq!(said(&scene.router.send(&signed(at))), "503"));
+    patient.says(200);
+    patient.gate.open();
+    scene.until_half_open();
+    let mut client = scene.router.client();
+    assert_eq!(said(&client.send(&signed(at - time::Duration::hours(2)))), "sigv4_date_skew");
+    assert_eq!(scene.state(), 1.0, "it tried nothing");
+    assert_eq!(scene.router.send(&signed(at)).status, 200);
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub fn admit(boundary: &Boundary, registration: &Registration) -> Result<Route, 
     let destinations = targets::check(&mut refusals, boundary, &governing.claimed, registration);
     let policies = layers::effective(boundary, &registration.policies, &governing.claimed);
     check_policies(&mut refusals, boundary, &governing, registration, &policies);
-    check_audience(&mut refusals, &governing, registration);
+    check_audience(&mut refusals, &governing, registration, &policies);
     matching::check_rewrite(&mut refusals, registration);
     iam::check(&mut refusals, boundary, registration, &destinations, &policies);
     if !refusals.is_empty() {
@@ -198,8 +198,15 @@ fn check_policies(
 }
 
 /// Whom a registration may have identity tokens made for. What defaults or overrides ask for is operations' own affair.
-fn check_audience(refusals: &mut Vec<Refusal>, governing: &Governing<'_>, registration: &Registration) {
-    let Some(IdentityToken { audience, .. }) = &registration.policies.identity_token else { return };
+fn check_audience(
+    refusals: &mut Vec<Refusal>,
+    governing: &Governing<'_>,
+    registration: &Registration,
+    policies: &PolicySet,
+) {
+    let own =
+        registration.policies.identity_token.as_ref().filter(|own| Some(*own) == policies.identity_token.as_ref());
+    let Some(IdentityToken { audience, .. }) = own.filter(|token| token.mode != Mode::Off) else { return };
     let closed = |rule: &&&PathRule| !rule.audiences.is_empty() && !rule.audiences.contains(audience);
     for rule in governing.claimed.iter().filter(closed) {
         let allowed = rule.audiences.join(" or ");

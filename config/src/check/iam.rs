@@ -21,9 +21,6 @@ pub(super) fn check(
         refusals.push(Refusal::new(Reason::IncompatiblePolicies, at, message));
     };
     if !ways.contains(&Authenticator::Iam) {
-        if signed_for.is_some() {
-            refuse("/policies/authentication/signed_for", "is for iam, which is none of any_of".to_owned());
-        }
         return;
     }
     if ways.len() > 1 {

@@ -31,6 +31,12 @@ pub(super) fn check_any_of(problems: &mut Vec<Problem>, at: &str, any_of: &AnyOf
                 .hint("name a way, or write [none]"),
         );
     }
+    if any_of.signed_for.is_some() && !any_of.any_of.contains(&Authenticator::Iam) {
+        problems.push(
+            Problem::new(format!("{at}/signed_for"), ProblemKind::Contradiction, "is for iam, which is none of any_of")
+                .hint("take it out"),
+        );
+    }
     unique(problems, any_of.any_of.iter(), |index| format!("{at}/any_of/{index}"));
     external::check_beside(problems, at, any_of, identity);
     for (index, way) in any_of.any_of.iter().enumerate() {

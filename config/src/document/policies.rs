@@ -66,7 +66,7 @@ pub struct AnyOf {
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: Mode,
     /// As whose request callers of `iam` sign theirs. When left out: `router` where the Host that the destination is sent is
-    /// one of those answered here, else `destination`, whose path must then be the one that was asked for.
+    /// one that the route answers by its full name, else `destination`, whose path must then be the one that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_for: Option<SignedFor>,
 }

@@ -38,7 +38,7 @@ pub(crate) struct Breaker {
     opens_for: u64,
     start: Instant,
     /// 0 when closed; else, above the lowest bit, until when nothing passes, in nanoseconds after the start. The lowest bit is
-    /// set while one request tries whether the destination is well again: who has set it has the gate to itself.
+    /// set while one request tries whether the destination is well again: then it is until when that one has the gate to itself.
     gate: AtomicU64,
     /// How often it closed: what was begun before does not count after.
     era: AtomicU32,
@@ -50,6 +50,8 @@ pub(crate) struct Breaker {
 
 const CLOSED: u64 = 0;
 const TRYING: u64 = 1;
+/// Open until long ago.
+const HALF_OPEN: u64 = 2;
 
 /// What a breaker does with the next request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +92,8 @@ pub(crate) enum Turn {
 pub(crate) struct Pass {
     breaker: Arc<Breaker>,
     era: u32,
-    trial: bool,
+    /// The gate as this request set it, when it is the one that tries.
+    trial: Option<u64>,
 }
 
 impl Breaker {
@@ -144,9 +147,9 @@ impl Breaker {
     fn state_of(&self, gate: u64, now: u64) -> State {
         match (gate & TRYING == TRYING, gate >> 1) {
             _ if gate == CLOSED => State::Closed,
+            (_, until) if until <= now => State::HalfOpen,
             (true, _) => State::Trying,
-            (false, until) if until > now => State::Open(Duration::from_nanos(until - now)),
-            (false, _) => State::HalfOpen,
+            (false, until) => State::Open(Duration::from_nanos(until - now)),
         }
     }
 
@@ -159,18 +162,39 @@ impl Breaker {
         let gate = self.gate.load(Acquire);
         let pass = |trial| Pass { breaker: Arc::clone(self), era: self.era.load(Relaxed), trial };
         match self.state_of(gate, now) {
-            State::Closed => Ok(pass(false)),
-            State::HalfOpen => match self.gate.compare_exchange(gate, gate | TRYING, AcqRel, Acquire) {
-                Ok(_) => Ok(pass(true)),
-                // Somebody was quicker, and may even be back.
-                Err(newer) => match self.state_of(newer, now) {
-                    State::Closed => Ok(pass(false)),
-                    State::HalfOpen => Err(State::Trying),
-                    state => Err(state),
-                },
-            },
+            State::Closed => Ok(pass(None)),
+            // For as long as it stays open: what takes longer does not keep the next from trying.
+            State::HalfOpen => {
+                let tried = self.until(now) | TRYING;
+                match self.gate.compare_exchange(gate, tried, AcqRel, Acquire) {
+                    Ok(_) => Ok(pass(Some(tried))),
+                    // Somebody was quicker, and may even be back.
+                    Err(newer) => match self.state_of(newer, now) {
+                        State::Closed => Ok(pass(None)),
+                        State::HalfOpen => Err(State::Trying),
+                        state => Err(state),
+                    },
+                }
+            }
             state => Err(state),
         }
+    }
+
+    /// Closes it, unless it was found ill again meanwhile. Whose trial it was does not matter: well is well.
+    fn close(&self) -> Option<Turn> {
+        let mut gate = self.gate.load(Acquire);
+        // The era first: who passes from now on is of the new one.
+        let mut begun = false;
+        while gate & TRYING == TRYING {
+            if !std::mem::replace(&mut begun, true) {
+                self.era.fetch_add(1, Release);
+            }
+            match self.gate.compare_exchange(gate, CLOSED, AcqRel, Acquire) {
+                Ok(_) => return Some(Turn::Closed),
+                Err(newer) => gate = newer,
+            }
+        }
+        None
     }
 
     /// Opens when it has failed too often. What is rare is looked at by all cores, what is common is counted by one.
@@ -183,6 +207,10 @@ impl Breaker {
         }
         let many = counts.failures >= self.failures;
         if !many || counts.failures.saturating_mul(1_000_000) < counts.attempts.saturating_mul(self.ratio) {
+            return None;
+        }
+        // It may have opened and closed while that was summed up.
+        if self.era.load(Acquire) != era {
             return None;
         }
         // Of those who notice at once, one opens it.
@@ -213,20 +241,21 @@ impl Pass {
         let now = breaker.nanos(now);
         match (self.trial, outcome) {
             (_, Outcome::Unknown) => None,
-            (true, Outcome::Answered) => {
-                self.trial = false;
-                // The era first: who passes from now on is of the new one.
-                breaker.era.fetch_add(1, Release);
-                breaker.gate.store(CLOSED, Release);
-                Some(Turn::Closed)
+            (Some(_), Outcome::Answered) => {
+                let turn = breaker.close();
+                self.trial = None;
+                turn
             }
-            (true, Outcome::Failed) => {
-                self.trial = false;
-                breaker.gate.store(breaker.until(now), Release);
-                breaker.opened.fetch_add(1, Relaxed);
-                Some(Turn::StaysOpen)
+            (Some(tried), Outcome::Failed) => {
+                // Another tries by now, or has: that one decides.
+                let stays = breaker.gate.compare_exchange(tried, breaker.until(now), AcqRel, Relaxed).is_ok();
+                self.trial = None;
+                stays.then(|| {
+                    breaker.opened.fetch_add(1, Relaxed);
+                    Turn::StaysOpen
+                })
             }
-            (false, outcome) => {
+            (None, outcome) => {
                 let era = breaker.era.load(Acquire);
                 if era != self.era {
                     return None;
@@ -241,8 +270,9 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        if self.trial {
-            self.breaker.gate.fetch_and(!TRYING, Release);
+        if let Some(tried) = self.trial {
+            // Unless another tries by now.
+            let _ = self.breaker.gate.compare_exchange(tried, HALF_OPEN, Release, Relaxed);
         }
     }
 }

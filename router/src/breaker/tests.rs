@@ -92,7 +92,7 @@ fn one_trial_at_a_time_passes_and_what_becomes_of_it_decides() {
     assert_eq!(one.state(due), State::HalfOpen);
     let trial = one.admit(due).ok().unwrap();
     assert_eq!(one.admit(due).err(), Some(State::Trying));
-    assert_eq!(one.admit(due + millis(60_000)).err(), Some(State::Trying), "however long it takes");
+    assert_eq!(one.admit(due + millis(4_999)).err(), Some(State::Trying));
     // A client that goes away takes its trial with it.
     drop(trial);
     let mut trial = one.admit(due).ok().unwrap();
@@ -107,6 +107,42 @@ fn one_trial_at_a_time_passes_and_what_becomes_of_it_decides() {
         assert_eq!(end(&one, Outcome::Failed, again), None, "the window began anew");
     }
     assert_eq!(end(&one, Outcome::Failed, again), opened(4, 4));
+}
+
+#[test]
+fn a_trial_that_takes_too_long_keeps_no_other_from_trying() {
+    let start = Instant::now();
+    let due = start + millis(5_000);
+    let late = due + millis(5_000);
+    let stuck = || {
+        let one = breaker(FOUR, 1, start);
+        fail_four_times(&one, start);
+        let slow = one.admit(due).ok().unwrap();
+        assert_eq!((one.state(late - millis(1)), one.state(late)), (State::Trying, State::HalfOpen));
+        (one, slow)
+    };
+    // Well is well, also late.
+    let (one, mut slow) = stuck();
+    let mut next = one.admit(late).ok().unwrap();
+    assert_eq!(one.admit(late).err(), Some(State::Trying));
+    assert_eq!(slow.ended(Outcome::Answered, 0, late), Some(Turn::Closed));
+    assert_eq!(next.ended(Outcome::Failed, 0, late), None);
+    drop((slow, next));
+    assert_eq!(one.state(late), State::Closed);
+    // What fails late, or goes away, says nothing any more.
+    for outcome in [Outcome::Failed, Outcome::Unknown] {
+        let (one, mut slow) = stuck();
+        let mut next = one.admit(late).ok().unwrap();
+        assert_eq!(slow.ended(outcome, 0, late), None);
+        drop(slow);
+        assert_eq!(one.state(late), State::Trying);
+        assert_eq!(next.ended(Outcome::Answered, 0, late), Some(Turn::Closed));
+    }
+    // What was found ill again stays so.
+    let (one, mut slow) = stuck();
+    assert_eq!(end(&one, Outcome::Failed, late), Some(Turn::StaysOpen));
+    assert_eq!(slow.ended(Outcome::Answered, 0, late), None);
+    assert_eq!(one.state(late), State::Open(millis(5_000)));
 }
 
 #[test]

@@ -6,13 +6,14 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use postern_config::check::{Boundary, reached_by};
 use postern_config::condition::{Condition, ConditionType, Status as ConditionStatus};
 use postern_config::document::{
     AnyOf, Authenticator, Breaker as BreakerPolicy, Destination as Entry, IdentityToken, Jwks, JwtIssuer, Mode,
-    PathHandling, Protocol, Rewrite, SignedFor,
+    PathHandling, Protocol, Rewrite, RouteTimeouts, SignedFor,
 };
 use postern_config::merged::{IssuerKeys, Quarantined, Reading, Refused};
 use postern_config::route::{Route, RouteTarget};
@@ -86,6 +87,20 @@ pub(crate) fn compile(
         quarantined: compiler.quarantined,
         notes: compiler.notes,
     }
+}
+
+fn timeouts(said: &RouteTimeouts) -> Timeouts {
+    let defaults = Timeouts::default();
+    Timeouts {
+        connect: or(said.connect, defaults.connect),
+        first_byte: or(said.first_byte, defaults.first_byte),
+        idle: or(said.idle, defaults.idle),
+        total: said.total.map(Period::duration),
+    }
+}
+
+fn or(period: Option<Period>, default: Duration) -> Duration {
+    period.map_or(default, Period::duration)
 }
 
 fn is_held(route: &Route) -> bool {
@@ -183,7 +198,8 @@ impl<'b> Compiler<'b> {
 
     fn route(&mut self, route: &Route) -> Result<RoutePlan, String> {
         let policies = &route.policies;
-        let breaker = policies.breaker.as_ref();
+        let timeouts = timeouts(&policies.timeouts);
+        let breaker = policies.breaker.as_ref().map(|policy| (policy, timeouts));
         let targets =
             route.destinations.iter().map(|target| self.target(target, breaker)).collect::<Result<Box<[_]>, _>>()?;
         // What is off is not looked at: the credentials are the destination's.
@@ -211,8 +227,6 @@ impl<'b> Compiler<'b> {
         {
             return Err(format!("the header {} would hold an identity token and a claim", token.header()));
         }
-        let defaults = Timeouts::default();
-        let or = |period: Option<Period>, default| period.map_or(default, Period::duration);
         Ok(RoutePlan {
             id: route.id.as_str().into(),
             owner: self.shared(route.owner.as_str()),
@@ -220,18 +234,13 @@ impl<'b> Compiler<'b> {
             targets,
             ways,
             insists: proof.is_none_or(|any_of| any_of.mode == Mode::Enforce),
-            signed_as_asked: self.is_signed_as_asked(proof, &route.destinations),
+            signed_as_asked: self.is_signed_as_asked(proof, route),
             rights: self.rights.rights(route)?,
             limits: policies.limits.iter().flatten().map(|limit| Quota::compile(limit, route.id.as_str())).collect(),
             identity_headers,
             identity_headers_tried,
             identity_token: identity_token.map(token_plan).transpose()?.map(Box::new),
-            timeouts: Timeouts {
-                connect: or(policies.timeouts.connect, defaults.connect),
-                first_byte: or(policies.timeouts.first_byte, defaults.first_byte),
-                idle: or(policies.timeouts.idle, defaults.idle),
-                total: policies.timeouts.total.map(Period::duration),
-            },
+            timeouts,
             telemetry: Telemetry {
                 access_log: Chance::of(policies.telemetry.access_log.unwrap_or(Share::ALL)),
                 audit: policies.telemetry.audit.map(Chance::of),
@@ -244,13 +253,17 @@ impl<'b> Compiler<'b> {
         })
     }
 
-    /// Where nobody says: a destination that is sent one of the router's own names is one that SDKs sign for by asking the
-    /// router.
-    fn is_signed_as_asked(&self, proof: Option<&AnyOf>, targets: &[RouteTarget]) -> bool {
-        let answered = || targets.iter().all(|target| self.boundary.lists(&HostPattern::Exact(target.host.clone())));
+    /// Where nobody says: a destination that is sent the very name that its route answers to is one that SDKs sign for by
+    /// asking the router. A wildcard may cover a name by chance.
+    fn is_signed_as_asked(&self, proof: Option<&AnyOf>, route: &Route) -> bool {
+        let hosts = match route.matching.hosts.as_slice() {
+            [] => &self.boundary.document().hosts,
+            own => own,
+        };
+        let is_own = |target: &RouteTarget| hosts.contains(&HostPattern::Exact(target.host.clone()));
         proof.is_some_and(|any_of| match any_of.signed_for {
             Some(signed_for) => signed_for == SignedFor::Router,
-            None => any_of.any_of.contains(&Authenticator::Iam) && answered(),
+            None => any_of.any_of.contains(&Authenticator::Iam) && route.destinations.iter().all(is_own),
         })
     }
 
@@ -294,13 +307,17 @@ impl<'b> Compiler<'b> {
         Ok(authorizer)
     }
 
-    fn target(&mut self, target: &RouteTarget, breaker: Option<&BreakerPolicy>) -> Result<Target, String> {
+    /// What a route waits for decides what fails, so only those that wait as long share a breaker.
+    fn target(&mut self, target: &RouteTarget, breaker: Option<(&BreakerPolicy, Timeouts)>) -> Result<Target, String> {
         let entry = self
             .boundary
             .destination(&target.via)
             .ok_or_else(|| format!("there is no destination \"{}\" in the file", target.via))?;
         let destination = self.destination(entry, target)?;
-        let breaker = breaker.and_then(|policy| self.breakers.breaker(destination.key(), destination.name(), policy));
+        let breaker = breaker.and_then(|(policy, Timeouts { connect, first_byte, total, idle: _ })| {
+            let key = format!("{connect:?} {first_byte:?} {total:?} {}", destination.key());
+            self.breakers.breaker(&key, destination.name(), policy)
+        });
         Ok(Target { destination, prefix: target.url.prefix().into(), weight: target.weight.into(), breaker })
     }
 

@@ -59,7 +59,11 @@ impl Deadlines {
 
     /// Whether to go on waiting for an answer, and until when at most before looking again.
     fn answer(&self, waiting: Waiting, now: Instant) -> Result<Instant, Rejection> {
-        self.check_total(now)?;
+        self.check_total(now).map_err(|over| match waiting.for_client {
+            // Nobody else's time ran out.
+            true => Rejection::new(Reason::BodyTooSlow, "the client's body was not done when the time was over"),
+            false => over,
+        })?;
         let (patience, reason, words) = if waiting.for_client {
             (self.timeouts.idle, Reason::BodyTooSlow, "no byte of the client's body")
         } else {
@@ -128,6 +132,10 @@ mod tests {
         let deadlines = Deadlines::new(Timeouts { total: Some(total), ..Timeouts::default() }, now);
         for due in [deadlines.connect(now), deadlines.look_again(now), deadlines.silence_ends(now)] {
             assert_eq!(due, now + total);
+        }
+        for (for_client, reason) in [(true, Reason::BodyTooSlow), (false, Reason::TotalTimeout)] {
+            let over = deadlines.answer(Waiting { moved: now, for_client }, now + total);
+            assert_eq!(over.unwrap_err().reason, reason);
         }
         assert!(deadlines.check_total(now).is_ok());
         assert_eq!(deadlines.check_total(now + total).unwrap_err().reason, Reason::TotalTimeout);

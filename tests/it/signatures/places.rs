@@ -47,6 +47,8 @@ fn what_sdks_sign_for_the_router_s_name_verifies_where_the_destination_has_that_
             route("/said", port, HOST, "", ", signed_for: router", ""),
             route("/unsaid", port, HOST, "", "", ""),
             route("/else", port, API, "", "", ""),
+            // The destination has a name of the router's, but none of the route's: nobody asks this route for it.
+            route("/other", port, HOST, "", "", "match: {hosts: [www.api.example.com]}\n"),
         ],
     );
     let router = Router::serve(&site.merged());
@@ -67,6 +69,8 @@ fn what_sdks_sign_for_the_router_s_name_verifies_where_the_destination_has_that_
         }
         assert_eq!(origin.received().len(), before);
     }
+    assert_eq!(ask(&router, &signed(&format!("https://{HOST}/other/1")), OTHER, "/other/1").status, 200);
+    assert!(is_right(&origin.last()));
     // A destination with a name of its own is signed for by that name, whatever the router is called.
     let answer = ask(&router, &signed(&format!("https://{API}/else/1")), OTHER, "/else/1");
     assert_eq!(answer.status, 200);

@@ -100,7 +100,12 @@ fn traffic() -> Vec<Alert> {
         ),
         alert(
             "PosternBreakerOpen",
-            format!("max by (destination) ({}) > 0", samples(&r::BREAKER_STATE, "mode=\"enforce\"")),
+            // Half-open it stays for as long as nobody asks, which is no harm; one that is tried and fails opens again.
+            format!(
+                "max by (destination) ({}) == 2 or sum by (destination) (increase({}[1m])) > 0",
+                samples(&r::BREAKER_STATE, "mode=\"enforce\""),
+                samples(&r::BREAKER_OPENED, "mode=\"enforce\""),
+            ),
             "2m",
             Severity::Page,
             "a router sends nothing to {{ $labels.destination }}, which failed too often",
