@@ -9,7 +9,7 @@ use postern_config::Boundary;
 use postern_config::check::{Demand, admit, recheck};
 use postern_config::document::{
     AnyOf, Authenticator, Authorization, BodyPolicy, Breaker, IdentityToken, Limit, LimitBy, Mode, PathHandling,
-    PolicySet, Registration, Rewrite, RouteId, RouteMatch, RouteTimeouts, Target, Telemetry,
+    PolicySet, Registration, Rewrite, RouteId, RouteMatch, RouteTimeouts, SignedFor, Target, Telemetry,
 };
 use postern_config::route::Route;
 use postern_config::value::{
@@ -43,7 +43,9 @@ fn ways() -> impl Strategy<Value = AnyOf> {
     let other = prop::collection::vec(of(&["jwt:corp", "jwt:other"]), 1..3).boxed();
     let odd =
         prop::collection::vec(of(&["none", "iam", "jwt:corp", "jwt:other", "basic:ops", "jwt:nobody"]), 0..3).boxed();
-    (prop_oneof![fine, other, odd], modes()).prop_map(|(any_of, mode)| AnyOf { any_of, mode, signed_for: None })
+    let signed_for = prop_oneof![Just(SignedFor::Router), Just(SignedFor::Destination)];
+    (prop_oneof![fine, other, odd], modes(), prop::option::weighted(0.1, signed_for))
+        .prop_map(|(any_of, mode, signed_for)| AnyOf { any_of, mode, signed_for })
 }
 
 fn modes() -> impl Strategy<Value = Mode> {
@@ -115,7 +117,7 @@ fn policies() -> impl Strategy<Value = PolicySet> {
                     audience: "orders".to_owned(),
                     ttl: None,
                     claims: IndexMap::new(),
-                    mode: Mode::default(),
+                    mode: identity_headers_mode,
                 }),
                 limits: more.2,
                 breaker: more.3,
