@@ -9,7 +9,7 @@ use super::metrics::{CellU64, Metrics};
 use super::registry;
 use crate::rights::{Kind, LAYERS, Verdict};
 
-const MODES: [(Mode, &str); 2] = [(Mode::Enforce, "enforce"), (Mode::Shadow, "shadow")];
+const MODES: [Mode; 2] = [Mode::Enforce, Mode::Shadow];
 const VERDICTS: [&str; 2] = ["denied", "allowed"];
 const COUNT: usize = LAYERS.len() * Kind::ALL.len() * MODES.len() * VERDICTS.len();
 
@@ -41,12 +41,12 @@ pub(super) fn decisions(out: &mut Exposition, metrics: &Metrics) {
     let mut samples = out.family(&registry::DECISIONS);
     for (layer, layer_word) in LAYERS.iter().enumerate() {
         for kind in Kind::ALL {
-            for (mode, (_, mode_word)) in MODES.iter().enumerate() {
+            for (mode, in_mode) in MODES.iter().enumerate() {
                 for (verdict, verdict_word) in VERDICTS.iter().enumerate() {
                     let at = place(layer, kind as usize, mode, verdict);
                     let count = metrics.sum(|core| &core.decisions.0[at]);
                     if count > 0 {
-                        samples.value([layer_word, kind.word(), mode_word, verdict_word], count);
+                        samples.value([layer_word, kind.word(), in_mode.word(), verdict_word], count);
                     }
                 }
             }
