@@ -23,7 +23,7 @@ use crate::rights::{Circumstances, Kind, Verdict};
 use crate::services::Core;
 use crate::snapshot::{RoutePlan, Snapshot, Target, TokenPlan};
 use crate::stage::authenticate::external::{External, Question};
-use crate::stage::authenticate::{Certificates, Outcome, Relayed, Signed, Way, authenticate};
+use crate::stage::authenticate::{AskedFor, Certificates, Outcome, Relayed, Signed, Way, authenticate};
 use crate::stage::authorize::{Decided, Permit, authorize};
 use crate::stage::choose::{choose, outcome};
 use crate::stage::find::find;
@@ -248,10 +248,11 @@ pub(crate) fn check_signature(
     }
     let (head, route) = (&request.head, permit.route());
     let Some(signed) = Signed::read(head.fields(), head.query()) else { return Ok(None) };
-    let asked = route.signed_as_asked.then(|| (request.asked_host(), head.target()));
-    let path = transform::target(request, route, target);
+    let sent = || transform::target(request, route, target);
+    let asked =
+        route.signed_as_asked.then(|| AskedFor { host: request.asked_host(), target: head.target(), sent: sent() });
     let host = target.destination.host().to_str().unwrap_or_default();
-    match signed.fits((host, &path), asked, now, skew, |name| transform::arrives(head, &snapshot.settable, name)) {
+    match signed.fits(host, asked, now, skew, |name| transform::arrives(head, &snapshot.settable, name)) {
         Err(rejection) if !route.insists => Ok(Some(Verdict::unproved(rejection.reason.code()))),
         fits => fits.map(|()| None),
     }

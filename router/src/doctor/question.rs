@@ -22,7 +22,7 @@ use crate::place::TokenPlace;
 use crate::reject::Rejection;
 use crate::snapshot::table::Passed;
 use crate::snapshot::{RoutePlan, Snapshot, Target};
-use crate::stage::authenticate::{Signed, Way};
+use crate::stage::authenticate::{AskedFor, Signed, Way};
 use crate::stage::find::find;
 use crate::stage::identify::{Arrival, Request, RequestId, Trust as Hops, identify};
 use crate::stage::transform;
@@ -157,10 +157,11 @@ pub(crate) fn signature(
 ) -> Option<Result<(), String>> {
     let head = &request.head;
     let signed = Signed::read(head.fields(), head.query())?;
-    let asked = plan.signed_as_asked.then(|| (request.asked_host(), head.target()));
-    let path = transform::target(request, plan, target);
+    let sent = || transform::target(request, plan, target);
+    let asked =
+        plan.signed_as_asked.then(|| AskedFor { host: request.asked_host(), target: head.target(), sent: sent() });
     let host = target.destination.host().to_str().unwrap_or_default();
-    let fits = signed.fits((host, &path), asked, now, skew, |name| transform::arrives(head, &snapshot.settable, name));
+    let fits = signed.fits(host, asked, now, skew, |name| transform::arrives(head, &snapshot.settable, name));
     Some(fits.map_err(|rejection| format!("{}: {}", rejection.reason.code(), rejection.detail)))
 }
 

@@ -41,7 +41,7 @@ pub(crate) use self::jwt::Issuer;
 use self::mtls::KnownCertificates;
 pub(crate) use self::mtls::{CertificateRealm, Certificates, Relayed};
 use self::presented::{Places, Presented};
-pub(crate) use self::signed::{SKEW, Signed};
+pub(crate) use self::signed::{AskedFor, SKEW, Signed};
 use self::token::Token;
 pub(crate) use self::unknown::UnknownKeys;
 use self::verified::VerifiedTokens;

@@ -79,21 +79,21 @@ impl<'r> Signed<'r> {
         self.headers.iter().any(|signed| signed.eq_ignore_ascii_case(name))
     }
 
-    /// Whether it may be right for a destination that is `sent` this Host and target, at `now` in Unix seconds, when clocks
-    /// may differ by `skew`; zero leaves time to the destination. `asked` is the Host and target that were asked for, where
-    /// those are what is signed. `arrives` says of a header whether it arrives as the client sent it.
+    /// Whether it may be right for a destination that is sent `host`, at `now` in Unix seconds, when clocks may differ
+    /// by `skew`; zero leaves time to the destination. `asked` is there where what was asked for is what is signed. `arrives`
+    /// says of a header whether it arrives as the client sent it.
     ///
     /// # Errors
     /// What makes it wrong, with what was signed and what the destination would get.
     pub(crate) fn fits(
         &self,
-        sent: (&str, &str),
-        asked: Option<(&str, &str)>,
+        host: &str,
+        asked: Option<AskedFor<'_>>,
         now: i64,
         skew: Duration,
         arrives: impl Fn(&str) -> bool,
     ) -> Result<(), Rejection> {
-        if let Some((service, region)) = endpoint(sent.0)
+        if let Some((service, region)) = endpoint(host)
             && (self.service != service || self.region.is_some_and(|signed| signed != region))
         {
             let signed = self.region.map_or(Cow::Borrowed("any region"), Cow::Borrowed);
@@ -101,7 +101,7 @@ impl<'r> Signed<'r> {
             return Err(Rejection::new(Reason::Sigv4ScopeMismatch, told));
         }
         if let Some(asked) = asked {
-            as_asked(asked, sent)?;
+            asked.is_sent(host)?;
         }
         if let Some(name) = self.headers.iter().find(|name| **name != "host" && !arrives(name)) {
             let told = format!("the header {name} is signed, and does not arrive as it was sent");
@@ -128,22 +128,34 @@ impl<'r> Signed<'r> {
     }
 }
 
-/// Whether what was signed by asking for it, a host and a path, is what the destination is sent. Signers leave case and
-/// the ports of the schemes out of a host.
-///
-/// # Errors
-/// Which of the two differs, with both.
-fn as_asked(asked: (&str, &str), sent: (&str, &str)) -> Result<(), Rejection> {
-    let bare = |host: &str| -> usize {
-        [":443", ":80"].iter().find_map(|port| host.strip_suffix(port)).map_or(host.len(), str::len)
-    };
-    let is_same = asked.0[..bare(asked.0)].eq_ignore_ascii_case(&sent.0[..bare(sent.0)]);
-    let (reason, what, (asked, sent)) = match (is_same, asked.1 == sent.1) {
-        (true, true) => return Ok(()),
-        (false, _) => (Reason::Sigv4HostMismatch, "Host", (asked.0, sent.0)),
-        (true, false) => (Reason::Sigv4PathMismatch, "path", (asked.1, sent.1)),
-    };
-    Err(Rejection::new(reason, format!("signed for the {what} {asked}, and the destination is sent {sent}")))
+/// What a client asked for, and so signed.
+pub(crate) struct AskedFor<'r> {
+    /// Host, in the client's own case and with its port.
+    pub(crate) host: &'r str,
+    /// Path and query.
+    pub(crate) target: &'r str,
+    /// Path and query that the destination is sent for it.
+    pub(crate) sent: Cow<'r, str>,
+}
+
+impl AskedFor<'_> {
+    /// Whether the destination is sent the same, and as Host `host`. Signers leave case and the ports of the schemes out of
+    /// a host.
+    ///
+    /// # Errors
+    /// Which of the two differs, with both.
+    fn is_sent(&self, host: &str) -> Result<(), Rejection> {
+        let bare = |host: &str| -> usize {
+            [":443", ":80"].iter().find_map(|port| host.strip_suffix(port)).map_or(host.len(), str::len)
+        };
+        let same_host = self.host[..bare(self.host)].eq_ignore_ascii_case(&host[..bare(host)]);
+        let (reason, what, asked, sent) = match (same_host, self.target == self.sent) {
+            (true, true) => return Ok(()),
+            (false, _) => (Reason::Sigv4HostMismatch, "Host", self.host, host),
+            (true, false) => (Reason::Sigv4PathMismatch, "path", self.target, &*self.sent),
+        };
+        Err(Rejection::new(reason, format!("signed for the {what} {asked}, and the destination is sent {sent}")))
+    }
 }
 
 /// The service and region that a host of AWS is an endpoint of; `None` for a name of one's own.
@@ -174,9 +186,7 @@ mod tests {
     fn judged(credential: &str, headers: &str, at: &str, host: &str) -> Result<(), Reason> {
         let signed = Signed::of(credential, &["/"], headers, &[";"], Some(at), None).unwrap();
         let skew = Duration::from_secs(300);
-        signed
-            .fits((host, "/"), None, NOW, skew, |name| name != "x-forwarded-for")
-            .map_err(|rejection| rejection.reason)
+        signed.fits(host, None, NOW, skew, |name| name != "x-forwarded-for").map_err(|rejection| rejection.reason)
     }
 
     #[test]
@@ -206,6 +216,9 @@ mod tests {
     #[test]
     fn what_is_signed_by_asking_for_it_is_held_against_what_is_sent() {
         let (host, path) = (Err(Reason::Sigv4HostMismatch), Err(Reason::Sigv4PathMismatch));
+        let is_sent = |asked: (&str, &str), sent: (&str, &str)| {
+            AskedFor { host: asked.0, target: asked.1, sent: sent.1.into() }.is_sent(sent.0)
+        };
         for (asked, sent, expected) in [
             (("api.example.com", "/a?b"), ("api.example.com", "/a?b"), Ok(())),
             (("API.example.com:443", "/"), ("api.example.com", "/"), Ok(())),
@@ -218,9 +231,10 @@ mod tests {
             (("api.example.com", "/a?b=1"), ("api.example.com", "/a?b=2"), path),
             (("api.example.com", "/a"), ("api.example.com", "/v1/a"), path),
         ] {
-            assert_eq!(as_asked(asked, sent).map_err(|rejection| rejection.reason), expected, "{asked:?} {sent:?}");
+            let found = is_sent(asked, sent).map_err(|rejection| rejection.reason);
+            assert_eq!(found, expected, "{asked:?} {sent:?}");
         }
-        let told = as_asked(("a.example", "/"), ("b.example", "/")).unwrap_err();
+        let told = is_sent(("a.example", "/"), ("b.example", "/")).unwrap_err();
         assert_eq!(told.detail, "signed for the Host a.example, and the destination is sent b.example");
     }
 
@@ -249,7 +263,7 @@ mod tests {
         for (expires, expected) in [("3600", Ok(())), ("3599", skewed), ("604800", Ok(()))] {
             let query = query(expires);
             let signed = Signed::of_query(&query).unwrap();
-            let found = signed.fits((API, "/"), None, NOW, Duration::from_secs(300), |_| true);
+            let found = signed.fits(API, None, NOW, Duration::from_secs(300), |_| true);
             assert_eq!(found.map_err(|rejection| rejection.reason), expected, "{expires}");
         }
     }
