@@ -4,7 +4,7 @@ use http::Method;
 
 use super::{against_hyper, against_oracle, ends, ways_to_cut};
 use crate::buffer::Buffer;
-use crate::http1::{Flaw, Framing, HeadEnd, Outbound, REQUEST_HEAD, RequestHead, Version};
+use crate::http1::{FIELDS, Flaw, Framing, HeadEnd, Outbound, REQUEST_HEAD, RequestHead, Version};
 
 /// What a head says, apart from where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +173,10 @@ fn survives_writing(parts: &Parts) {
     }
     let again = RequestHead::parse(&written).map(|head| Parts::of(&head));
     assert_eq!(again.as_ref(), Ok(parts), "read otherwise when written again");
+    // Where the client said nothing of a body, the router may say that there is none: one field more than may come in.
+    if parts.fields.len() == FIELDS {
+        return;
+    }
     let mut head = Buffer::small();
     head.extend_from_slice(&parts.written(false));
     let sent = Outbound::new(head, parts.method.clone(), false).framed(parts.framing);
