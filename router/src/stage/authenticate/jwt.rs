@@ -129,7 +129,8 @@ impl Issuer {
     ///
     /// Claims are looked at only under a signature that verifies: a forger learns nothing of them, not even
     /// that a token would have been expired.
-    pub(super) fn verify(&self, token: &Token<'_>, now: i64) -> Result<(Principal, Lifetime), Flaw> {
+    /// They are taken out of the token that is sound.
+    pub(super) fn verify(&self, token: &mut Token<'_>, now: i64) -> Result<(Principal, Lifetime), Flaw> {
         if !self.has_keys() {
             return Err(Flaw::NoKeys);
         }
@@ -146,10 +147,10 @@ impl Issuer {
         let spared = self.revoked.check(claims, key.kid().or(token.kid.as_deref()))?;
         self.rules.check_claims(claims)?;
         let scopes = scopes(claims)?;
-        let subject = subject(claims.get("sub"))?;
+        let subject = subject(claims.get("sub"))?.to_owned();
         self.rules.check_scopes(&scopes)?;
-        let claims = Value::Object(claims.clone());
-        let principal = Principal::of_token(subject, Arc::clone(&self.via), scopes, claims);
+        let claims = Value::Object(std::mem::take(&mut token.claims));
+        let principal = Principal::of_token(&subject, Arc::clone(&self.via), scopes, claims);
         Ok((principal.with_roles_at(&self.roles).spared_for(spared.map(Flaw::reason)), lifetime))
     }
 

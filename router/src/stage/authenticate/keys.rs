@@ -1,5 +1,6 @@
 //! Public and shared keys of an issuer, parsed once: a key is only ever used for its own kind of algorithm.
 
+use aws_lc_rs::signature::{self, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
@@ -12,7 +13,15 @@ use zeroize::Zeroizing;
 pub(super) struct Key {
     kid: Option<Box<str>>,
     algorithms: Box<[Algorithm]>,
-    decoding: DecodingKey,
+    material: Material,
+}
+
+/// What signatures are checked with.
+enum Material {
+    /// Parsed for each algorithm that it is for, in their order. Nothing of it is computed again for a signature, which
+    /// for RSA would cost as much as the signature does; jsonwebtoken parses anew each time.
+    Public(Box<[ParsedPublicKey]>),
+    Shared(DecodingKey),
 }
 
 impl Key {
@@ -29,14 +38,14 @@ impl Key {
         if algorithms.is_empty() {
             return Err("is for no algorithm that is accepted");
         }
-        let decoding = match document.kty.as_str() {
-            "RSA" => rsa(document)?,
-            "EC" => elliptic(document)?,
-            "OKP" => DecodingKey::from_ed_der(&exactly(document.x.as_deref(), 32)?),
+        let material = match document.kty.as_str() {
+            "RSA" => rsa(document, &algorithms)?,
+            "EC" => on_curve(&elliptic(document)?, &algorithms)?,
+            "OKP" => on_curve(&exactly(document.x.as_deref(), 32)?, &algorithms)?,
             "oct" => shared(document, secrets, &mut algorithms)?,
             _ => return Err("is of an unknown type"),
         };
-        Ok(Self { kid: document.kid.as_deref().map(Box::from), algorithms: algorithms.into(), decoding })
+        Ok(Self { kid: document.kid.as_deref().map(Box::from), algorithms: algorithms.into(), material })
     }
 
     /// The name under which tokens ask for it.
@@ -52,13 +61,19 @@ impl Key {
     /// Whether `signature` is over `message`. The caller has asked [`is_for`](Self::is_for); a key of another
     /// family would be refused here once more.
     pub(super) fn verifies(&self, algorithm: Algorithm, message: &str, signature: &str) -> bool {
-        self.is_for(algorithm)
-            && jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.decoding, of_library(algorithm))
-                .unwrap_or(false)
+        let Some(place) = self.algorithms.iter().position(|one| *one == algorithm) else { return false };
+        let message = message.as_bytes();
+        match &self.material {
+            Material::Public(parsed) => parsed.get(place).is_some_and(|key| {
+                URL_SAFE_NO_PAD.decode(signature).is_ok_and(|signature| key.verify_sig(message, &signature).is_ok())
+            }),
+            Material::Shared(secret) => hmac_of(algorithm)
+                .is_some_and(|hmac| jsonwebtoken::crypto::verify(signature, message, secret, hmac).unwrap_or(false)),
+        }
     }
 }
 
-fn rsa(document: &Jwk) -> Result<DecodingKey, &'static str> {
+fn rsa(document: &Jwk, algorithms: &[Algorithm]) -> Result<Material, &'static str> {
     let (modulus, exponent) = (member(document.n.as_deref())?, member(document.e.as_deref())?);
     // Some issuers write the sign byte of ASN.1 in front.
     let (modulus, exponent) = (without_zeros(&modulus), without_zeros(&exponent));
@@ -71,28 +86,42 @@ fn rsa(document: &Jwk) -> Result<DecodingKey, &'static str> {
     if !odd(modulus) || !odd(exponent) || exponent == [1] || exponent.len() > 4 {
         return Err("is not a sound RSA key");
     }
-    Ok(DecodingKey::from_rsa_raw_components(modulus, exponent))
+    let key = RsaPublicKeyComponents { n: modulus, e: exponent };
+    let parsed = |algorithm: &Algorithm| {
+        rsa_scheme(*algorithm).and_then(|scheme| key.to_parsed_public_key(scheme).ok()).ok_or("is not a sound RSA key")
+    };
+    algorithms.iter().map(parsed).collect::<Result<_, _>>().map(Material::Public)
 }
 
-fn elliptic(document: &Jwk) -> Result<DecodingKey, &'static str> {
+fn elliptic(document: &Jwk) -> Result<Vec<u8>, &'static str> {
     let length = if document.crv.as_deref() == Some("P-256") { 32 } else { 48 };
-    // An uncompressed point, SEC 1 §2.3.3. Whether it lies on the curve is checked with each signature.
+    // An uncompressed point, SEC 1 §2.3.3.
     let mut point = vec![0x04];
     point.extend(exactly(document.x.as_deref(), length)?.iter());
     point.extend(exactly(document.y.as_deref(), length)?.iter());
-    Ok(DecodingKey::from_ec_der(&point))
+    Ok(point)
+}
+
+/// Parsing a point tells whether it lies on the curve.
+fn on_curve(point: &[u8], algorithms: &[Algorithm]) -> Result<Material, &'static str> {
+    let parsed = |algorithm: &Algorithm| {
+        curve_scheme(*algorithm)
+            .and_then(|scheme| ParsedPublicKey::new(scheme, point).ok())
+            .ok_or("is no point of its curve")
+    };
+    algorithms.iter().map(parsed).collect::<Result<_, _>>().map(Material::Public)
 }
 
 /// RFC 7518 §3.2: a shared key is at least as long as the hash. A shorter one can be guessed from any token,
 /// so algorithms that it is too short for are taken away.
-fn shared(document: &Jwk, secrets: &Secrets, algorithms: &mut Vec<Algorithm>) -> Result<DecodingKey, &'static str> {
+fn shared(document: &Jwk, secrets: &Secrets, algorithms: &mut Vec<Algorithm>) -> Result<Material, &'static str> {
     let reference = document.k.as_deref().ok_or("has no key in it")?;
     let secret = member(Some(secrets.resolve(reference).ok_or("names a secret that is not there")?))?;
     algorithms.retain(|algorithm| secret.len() >= shortest(*algorithm));
     if algorithms.is_empty() {
         return Err("is shorter than the hash of its algorithm");
     }
-    Ok(DecodingKey::from_secret(&secret))
+    Ok(Material::Shared(DecodingKey::from_secret(&secret)))
 }
 
 fn shortest(algorithm: Algorithm) -> usize {
@@ -118,22 +147,37 @@ fn without_zeros(number: &[u8]) -> &[u8] {
     &number[zeros..]
 }
 
-fn of_library(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
-    use jsonwebtoken::Algorithm as Library;
-    match algorithm {
-        Algorithm::RS256 => Library::RS256,
-        Algorithm::RS384 => Library::RS384,
-        Algorithm::RS512 => Library::RS512,
-        Algorithm::PS256 => Library::PS256,
-        Algorithm::PS384 => Library::PS384,
-        Algorithm::PS512 => Library::PS512,
-        Algorithm::ES256 => Library::ES256,
-        Algorithm::ES384 => Library::ES384,
-        Algorithm::EdDSA => Library::EdDSA,
-        Algorithm::HS256 => Library::HS256,
-        Algorithm::HS384 => Library::HS384,
-        Algorithm::HS512 => Library::HS512,
-    }
+/// RFC 7518 §3.3 and §3.5.
+fn rsa_scheme(algorithm: Algorithm) -> Option<&'static RsaParameters> {
+    Some(match algorithm {
+        Algorithm::RS256 => &signature::RSA_PKCS1_2048_8192_SHA256,
+        Algorithm::RS384 => &signature::RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::RS512 => &signature::RSA_PKCS1_2048_8192_SHA512,
+        Algorithm::PS256 => &signature::RSA_PSS_2048_8192_SHA256,
+        Algorithm::PS384 => &signature::RSA_PSS_2048_8192_SHA384,
+        Algorithm::PS512 => &signature::RSA_PSS_2048_8192_SHA512,
+        _ => return None,
+    })
+}
+
+/// RFC 7518 §3.4 and RFC 8037 §3.1.
+fn curve_scheme(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm> {
+    Some(match algorithm {
+        Algorithm::ES256 => &signature::ECDSA_P256_SHA256_FIXED,
+        Algorithm::ES384 => &signature::ECDSA_P384_SHA384_FIXED,
+        Algorithm::EdDSA => &signature::ED25519,
+        _ => return None,
+    })
+}
+
+/// RFC 7518 §3.2.
+fn hmac_of(algorithm: Algorithm) -> Option<jsonwebtoken::Algorithm> {
+    Some(match algorithm {
+        Algorithm::HS256 => jsonwebtoken::Algorithm::HS256,
+        Algorithm::HS384 => jsonwebtoken::Algorithm::HS384,
+        Algorithm::HS512 => jsonwebtoken::Algorithm::HS512,
+        _ => return None,
+    })
 }
 
 /// Below, keys are within reach of whoever can pay for it; above, one check costs milliseconds.

@@ -204,10 +204,10 @@ fn by_token(ways: &[Way], text: &str, at: &Places<'_>, now: i64, memory: &Memory
     if let Some(known) = memory.verified.borrow().find(text, issuers(), now) {
         return known;
     }
-    let token = Token::parse(text)?;
+    let mut token = Token::parse(text)?;
     let iss = token.issuer().ok_or(Flaw::UnknownIssuer)?;
     let issuer = issuers().find(|issuer| issuer.is_named(iss)).ok_or(Flaw::UnknownIssuer)?;
-    let verified = issuer.verify(&token, now).map_err(|flaw| {
+    let verified = issuer.verify(&mut token, now).map_err(|flaw| {
         // A key that came after ours were fetched is nobody's fault: while one may be on its way, nothing is called
         // invalid that no key of ours is named for. A token without a name stands for itself.
         let kid = token.kid.as_deref();

@@ -128,6 +128,7 @@ fn keys_of_no_use_are_left_out_and_said() {
         (all.p256.key(&json!({"crv": "secp256k1"})), "no algorithm that is accepted"),
         (all.p256.key(&json!({"x": b64(&[1; 31])})), "wrong length"),
         (all.p256.key(&json!({"y": null})), "lacks a member"),
+        (all.p256.key(&json!({"y": b64(&[1; 32])})), "no point of its curve"),
         (all.ed.key(&json!({"crv": "Ed448"})), "no algorithm that is accepted"),
         (all.ed.key(&json!({"x": "*"})), "not base64url"),
         (all.ed.key(&json!({"kty": "XYZ"})), "no algorithm that is accepted"),
