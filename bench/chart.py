@@ -26,7 +26,7 @@ def draw(results):
         y += GAP
     one = x_of(1)
     line = f'<line x1="{one:.0f}" y1="44" x2="{one:.0f}" y2="{y - GAP + 4}" stroke="#444" stroke-dasharray="3 3"/>'
-    title = "Cost beside the baseline (nginx; HAProxy for get-100k, get-10m and gateway-*); shorter is better"
+    title = "Cost beside the baseline (nginx, as it comes for get-100k and get-10m; HAProxy for gateway-*); shorter is better"
     head = [text(8, 18, title, "start"), *legend(results["peers"]),
             text(one, 42, "1.00", "middle")]
     height = y + 4

@@ -6,17 +6,16 @@ Must never know: the proxies' own configuration languages, but for Postern's doc
 """
 
 import base64
-import hashlib
-import hmac
 import json
 import subprocess
-import time
 
 HOST = "api.example.com"
 SMALL = 10
 LARGE = 10_000
 # As many callers as a busy gateway sees at once; a cache of verified tokens has to hold that many to be of use.
 CALLERS = 1000
+# More tokens than a core's memory of verified ones holds, which is some 3 500 of this length.
+ANEW = 40_000
 # Ways behind a token, and whose tokens they take.
 GATEWAYS = {"hs": "hs", "rs": "rs", "po": "rs"}
 # What each caller may ask for in a second: far more than the load does, since it is the counting that costs.
@@ -38,17 +37,19 @@ class Material:
         self.folder = folder
         self.openssl = equipment["openssl"]
         self.syncer = equipment["syncer"]
+        self.load = equipment["load"]
         folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, name):
         return str(self.folder / name)
 
-    def make(self):
-        """All that does not depend on a port."""
+    def make(self, lists):
+        """All that does not depend on a port; of the lists of requests, those that are long in the making only when
+        asked for."""
         self._certificates()
-        self._run("genrsa", "-out", self.path("rs.key"), "2048")
+        self._run("genrsa", "-traditional", "-out", self.path("rs.key"), "2048")
         self._run("rsa", "-in", self.path("rs.key"), "-pubout", "-out", self.path("rs.pub"))
-        self._targets()
+        self._targets(lists)
 
     def _run(self, *arguments, data=None):
         done = subprocess.run([self.openssl, *arguments], input=data, capture_output=True, check=False)
@@ -77,29 +78,30 @@ class Material:
 
     # ---- requests --------------------------------------------------------------------------------------------------
 
-    def _targets(self):
+    def _targets(self, lists):
         for size in ("1k", "100k", "10m"):
             self._write(f"small-{size}.txt", [f"/svc-{n}/items/{size}" for n in range(SMALL)])
         self._write("large-1k.txt", [f"/svc-{n}/items/1k" for n in range(LARGE)])
         self._write("tls-1k.txt", ["/tls/items/1k"])
         for kind in GATEWAYS:
-            self._write(f"gateway-{kind}.txt", [
-                f"/gw-{kind}/items/1k\tAuthorization: Bearer {self._token(GATEWAYS[kind], caller)}"
-                for caller in range(CALLERS)])
+            self._tokens(f"gateway-{kind}.txt", f"/gw-{kind}/items/1k", GATEWAYS[kind], CALLERS)
+        if "gateway-rs-anew.txt" in lists:
+            self._tokens("gateway-rs-anew.txt", "/gw-rs/items/1k", "rs", ANEW)
 
     def _write(self, name, lines):
         (self.folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def _token(self, kind, caller):
-        head = {"alg": "HS256" if kind == "hs" else "RS256", "typ": "JWT", "kid": kind}
-        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": f"caller-{caller}", "team": f"team-{caller % 20}",
-                  "scope": "items:read items:write", "iat": int(time.time()) - 60, "exp": int(time.time()) + 86_400}
-        signed = f"{encode(json.dumps(head).encode())}.{encode(json.dumps(claims).encode())}"
+    def _tokens(self, name, path, kind, count):
+        """A list of requests, each with a token of its own."""
+        key = self.folder / f"{kind}.key"
         if kind == "hs":
-            signature = hmac.new(SECRET.encode(), signed.encode(), hashlib.sha256).digest()
-        else:
-            signature = self._run("dgst", "-sha256", "-sign", self.path("rs.key"), data=signed.encode())
-        return f"{signed}.{encode(signature)}"
+            key.write_text(SECRET, encoding="utf-8")
+        done = subprocess.run(
+            [self.load, "tokens", "--kind", kind, "--key", str(key), "--issuer", ISSUER, "--audience", AUDIENCE,
+             "--count", str(count), "--callers", str(CALLERS), "--path", path, "--out", self.path(name)],
+            capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"tokens: {done.stdout.strip()}")
 
     def jwks(self, kind):
         """The key of a kind of token as an issuer publishes it."""

@@ -53,7 +53,7 @@ def main():
 def measure(options, folder):
     found = equipment.gather(options.postern, options.syncer, options.peers)
     stuff = material.Material(folder / "material", found)
-    stuff.make()
+    stuff.make({workload.targets for workload in options.workloads})
     loads = probes.Loads(found, stuff)
     chosen = [kind for kind in peers.KINDS if kind.aside or kind.name in options.peers]
     kinds = [kind for kind in chosen if found.has(kind.name.partition("-")[0])]

@@ -11,6 +11,7 @@ mod idle;
 mod load;
 mod paced;
 mod tls;
+mod tokens;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -39,6 +40,8 @@ enum Command {
     Paced(paced::Options),
     /// Open connections, ask once over each, and hold them until standard input ends
     Idle(idle::Options),
+    /// Sign tokens, and write a request with each
+    Tokens(tokens::Options),
 }
 
 /// Whom a load asks, and for what.
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Load(options) => load::run(&options),
         Command::Paced(options) => paced::run(&options),
         Command::Idle(options) => idle::run(&options),
+        Command::Tokens(options) => tokens::run(&options),
     };
     match outcome {
         Ok(figures) => {
