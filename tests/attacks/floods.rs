@@ -22,7 +22,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack::ended("frames on stream nought that have none", stream_nought),
     Attack::ended("pushes", pushes),
     Attack::ended("settings that no peer may have", wrong_settings),
-    Attack::ended("bodies that come in single bytes", single_bytes),
+    Attack::either("bodies that come in single bytes", single_bytes),
 ];
 
 fn settings_flood(foe: &mut Foe) {

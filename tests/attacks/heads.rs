@@ -14,7 +14,7 @@ const FIELDS: usize = 99;
 /// Held by a destination that never answers. So many are under way at least; the others wait, since the heads of one
 /// connection may take no more than so much together.
 const fn held(name: &'static str, play: fn(&mut Foe), under_way: usize) -> Attack {
-    Attack { name, settings: Some(&[]), play, ended: false, under_way, rounds: 1 }
+    Attack { name, settings: Some(&[]), play, ended: Some(false), under_way, rounds: 1 }
 }
 
 pub(super) const ATTACKS: &[Attack] = &[

@@ -2,7 +2,7 @@
 //! little more than what was sent, and nothing is left when the attackers have gone.
 //!
 //! Each attack has a router of its own, since memory that was given back once is taken again unseen. The bound is
-//! 25 bytes for each byte of the attackers or 2.5 MiB for each of their connections, whichever is more. Every attack
+//! 25 bytes for each byte of the attackers or 1.75 MiB for each of their connections, whichever is more. Every attack
 //! prints a line: connections in all, bytes sent in all, bytes of the connections that were open together, KiB that the
 //! router grew, its ratio to those bytes, KiB for each connection, how the connections stood at the end (with the code
 //! of the GOAWAY), streams reset, answers for others, and their p99 in ms before and during, for HTTP/1.1 and HTTP/2.

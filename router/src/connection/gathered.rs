@@ -1,4 +1,4 @@
-//! A stream whose writes of one turn go out together.
+//! A stream whose writes of one turn go out together, and which takes in so much in a turn.
 //!
 //! The library writes each answer by itself, also when several were ready in the same turn. Here what is written is
 //! kept until whoever owns the connection says that the turn is over: fewer system calls, and inside TLS fewer
@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::intake::Intake;
 use crate::buffer::{Buffer, MEDIUM};
 
 /// A stream that is shared with whoever says when a turn is over.
@@ -22,6 +23,7 @@ struct Outbox<S> {
     stream: S,
     out: Buffer,
     sent: usize,
+    intake: Intake,
 }
 
 /// Longer writes go out from where they are, with what was kept in front of them.
@@ -29,7 +31,7 @@ const LONG: usize = 8 * 1024;
 
 impl<S> Gathered<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self(Rc::new(RefCell::new(Outbox { stream, out: Buffer::default(), sent: 0 })))
+        Self(Rc::new(RefCell::new(Outbox { stream, out: Buffer::default(), sent: 0, intake: Intake::new() })))
     }
 
     /// The same stream once more, for the library to write to.
@@ -42,7 +44,9 @@ impl<S: AsyncWrite + Unpin> Gathered<S> {
     /// The turn is over: sends what was kept. Pending while the client does not take it, which keeps nobody from
     /// another turn.
     pub(super) fn poll_send(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.borrow_mut().poll_send(context)
+        let mut outbox = self.0.borrow_mut();
+        outbox.intake.turn();
+        outbox.poll_send(context)
     }
 }
 
@@ -95,7 +99,19 @@ impl<S: AsyncWrite + Unpin> Outbox<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Gathered<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.borrow_mut().stream).poll_read(context, buffer)
+        let Outbox { stream, intake, .. } = &mut *self.0.borrow_mut();
+        if intake.room() == 0 {
+            // What has come is seen to first; then it is this connection's turn again.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let most = intake.room().min(buffer.remaining());
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        ready!(Pin::new(stream).poll_read(context, &mut part))?;
+        intake.take(part.filled());
+        let read = part.filled().len();
+        buffer.advance(read);
+        Poll::Ready(Ok(()))
     }
 }
 

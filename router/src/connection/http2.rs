@@ -45,6 +45,8 @@ const WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// The most bytes of one request's fields, counted with 32 for each (RFC 9113 §6.5.2).
 const HEADER_LIST: u32 = 16 * 1024;
+/// What a field takes in the library's form of a head, apart from its text.
+const FIELD: usize = 104;
 /// A client keeps no table of fields here once it has heard of it: with one, a byte on the wire could stand for
 /// thousands in memory. Until then it may have the 4 KiB that everyone begins with (RFC 9113 §6.5.2).
 const HEADER_TABLE: u32 = 0;
@@ -142,7 +144,13 @@ async fn answer(
     stream: Rc<Stream>,
 ) -> Response<AnswerBody> {
     let (parts, body) = request.into_parts();
-    stream.admit(text_of(&parts.headers)).await;
+    let text = text_of(&parts.headers);
+    // A head waits for room in the smaller of its forms: the library's has so much for each field, but texts that were
+    // said once are there once (RFC 7541 §2.3.2); ours is the text.
+    let many_fields = parts.headers.len() * FIELD > text;
+    if !many_fields {
+        stream.admit(text).await;
+    }
     let head = match read_head(parts, &body) {
         Ok(head) => head,
         Err(rejection) => {
@@ -150,6 +158,9 @@ async fn answer(
             return local(answer, exchange, stream);
         }
     };
+    if many_fields {
+        stream.admit(text).await;
+    }
     let head_only = *head.method() == http::Method::HEAD;
     let body = StreamBody::new(body, core.shared.body_idle, &head);
     // Boxed, so that its memory goes when the answer's body begins, and not with its stream.

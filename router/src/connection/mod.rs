@@ -8,6 +8,7 @@ mod extended;
 mod gathered;
 mod http1;
 mod http2;
+mod intake;
 mod pace;
 mod reader;
 mod rewound;
