@@ -78,6 +78,10 @@ impl FileWatch {
                 watch.keep(self.directory(), waker);
             }
             self.look(&mut seen);
+            if self.events && !watch.is_on(self.directory()) {
+                // It came between the two: what happens in it next would wake nobody.
+                continue;
+            }
             if std::mem::take(&mut first) && self.store.live().is_none() {
                 self.recover(0);
                 // Judged once more, now beside what is served.
@@ -296,14 +300,23 @@ struct DirectoryWatch {
 
 impl DirectoryWatch {
     fn keep(&mut self, directory: &Path, waker: &Sender<Wake>) {
-        use std::os::unix::fs::MetadataExt;
-        let present = std::fs::metadata(directory).ok().map(|facts| (facts.dev(), facts.ino()));
+        let present = Self::identity(directory);
         if present == self.watched && self.watcher.is_some() && !self.gone.load(Ordering::Acquire) {
             return;
         }
         self.watched = present;
         self.gone = Arc::default();
         self.watcher = present.and_then(|_| watch(directory, waker.clone(), Arc::clone(&self.gone)));
+    }
+
+    /// Whether the directory is the one that was put under watch last, be it that there is none.
+    fn is_on(&self, directory: &Path) -> bool {
+        Self::identity(directory) == self.watched
+    }
+
+    fn identity(directory: &Path) -> Option<(u64, u64)> {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(directory).ok().map(|facts| (facts.dev(), facts.ino()))
     }
 }
 
