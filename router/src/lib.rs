@@ -73,7 +73,7 @@ use crate::hints::Hints;
 use crate::identity_token::KeyKeeper;
 use crate::limiter::Limiter;
 use crate::listener::{
-    Bounds, CertificateFiles, Clients, Door, Entrance, Incoming, Keeper, SetupError, Spread, TlsSetup,
+    Bounds, CertificateFiles, Clients, Door, Entrance, Incoming, Keeper, Places, SetupError, Spread, TlsSetup,
 };
 use crate::observe::{Certificates, LogBuffer, LogWriter, Metrics};
 use crate::passwords::Passwords;
@@ -292,14 +292,16 @@ struct Listeners {
 
 fn open_listeners(settings: &Settings, cores: usize) -> Result<Listeners, StartError> {
     let mut open = Listeners { entrances: (0..cores).map(|_| Vec::new()).collect(), ..Listeners::default() };
-    for settings::Listener { address, tls } in settings.all_listeners() {
+    for settings::Listener { address, tls, connections } in settings.all_listeners() {
         let listen = |error| StartError::Listen { address, error };
         let wrong = |error: SetupError| StartError::Tls { address, why: error.to_string() };
         let keeper = tls.map(|tls| Keeper::open(&tls_setup(tls), unix_now())).transpose().map_err(wrong)?;
         let sockets = listener::bind(address, cores).map_err(listen)?;
         let bound = sockets[0].local_addr().map_err(listen)?;
+        let places = Places::of(connections);
         for (entrances, socket) in open.entrances.iter_mut().zip(sockets) {
-            entrances.push(Entrance { number: entrances.len(), socket, tls: keeper.as_ref().map(Keeper::tls) });
+            let tls = keeper.as_ref().map(Keeper::tls);
+            entrances.push(Entrance { number: entrances.len(), socket, tls, places: places.clone() });
         }
         open.addresses.push(bound);
         open.certificates.extend(keeper.as_ref().map(|keeper| (bound, keeper.cells())));

@@ -29,6 +29,7 @@ mod identity_headers;
 mod identity_token;
 mod jwks;
 mod limits;
+mod listener_places;
 mod listeners;
 mod lockout;
 mod long_answers;

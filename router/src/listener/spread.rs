@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::bounds::Place;
+
 /// How many connections more a core may have than the one with the fewest before it hands on.
 const SLACK: usize = 4;
 
@@ -25,6 +27,8 @@ pub(crate) struct Handed {
     pub(super) entrance: usize,
     pub(super) stream: TcpStream,
     pub(super) peer: IpAddr,
+    /// Its place at that listener.
+    pub(super) place: Place,
 }
 
 /// A core's own end.

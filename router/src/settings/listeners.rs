@@ -19,6 +19,10 @@ pub struct Listener {
     /// How TLS is spoken there; not at all, when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
+    /// Most connections at once here, of all that `limits.connections` allows; any number of those when left out. One
+    /// more waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<usize>,
 }
 
 /// How TLS is spoken on a listener.
@@ -105,7 +109,7 @@ impl Settings {
             let files = CertificateFiles { certificate_file: certificate_file.clone(), key_file: key_file.clone() };
             ListenerTls { certificates: vec![files], client_authentication: None, minimum: TlsVersion::default() }
         });
-        let listen = self.listen.iter().map(|&address| Listener { address, tls: short.clone() });
+        let listen = self.listen.iter().map(|&address| Listener { address, tls: short.clone(), connections: None });
         listen.chain(self.listeners.iter().cloned()).collect()
     }
 }
@@ -128,6 +132,11 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
         _ => {}
     }
     for (index, listener) in settings.listeners.iter().enumerate() {
+        if listener.connections == Some(0) {
+            problems.push(format!(
+                "listeners.{index}.connections: is zero, so nobody could connect; give a number, or leave it out"
+            ));
+        }
         if listener.tls.as_ref().is_some_and(|tls| tls.certificates.is_empty()) {
             problems.push(format!(
                 "listeners.{index}.tls.certificates: is empty, so no handshake could end; give \
