@@ -36,6 +36,7 @@ mod long_answers;
 mod matching;
 mod metrics;
 mod metrics_push;
+mod odd_names;
 mod on_call;
 mod operations;
 mod page;

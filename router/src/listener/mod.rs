@@ -35,7 +35,7 @@ use spread::Handed;
 use crate::connection;
 use crate::drain::Phase;
 use crate::services::Core;
-use crate::stage::identify::Arrival;
+use crate::stage::identify::{Arrival, OddNames};
 
 /// Connections that the kernel keeps while we are busy.
 const BACKLOG: i32 = 4_096;
@@ -73,11 +73,20 @@ pub(crate) struct Entrance {
     pub(crate) tls: Option<Arc<Tls>>,
     /// Its places, which it shares with the same listener on other cores.
     pub(crate) places: Places,
+    /// What becomes of names with twins there.
+    pub(crate) odd_names: OddNames,
+}
+
+/// What is known of a connection where it came in.
+struct Guest {
+    peer: IpAddr,
+    place: Place,
+    odd_names: OddNames,
 }
 
 /// Takes connections until the router closes.
 pub(crate) async fn run(core: Rc<Core>, door: Rc<Door>, entrance: Entrance) -> std::io::Result<()> {
-    let Entrance { number, socket, tls, places } = entrance;
+    let Entrance { number, socket, tls, places, odd_names } = entrance;
     let listener = tokio::net::TcpListener::from_std(socket)?;
     let closing = core.shared.drain.reached(Phase::Closing);
     tokio::pin!(closing);
@@ -93,10 +102,10 @@ pub(crate) async fn run(core: Rc<Core>, door: Rc<Door>, entrance: Entrance) -> s
         };
         match accepted {
             Ok((stream, peer, place)) => {
-                let peer = peer.ip().to_canonical();
+                let guest = Guest { peer: peer.ip().to_canonical(), place, odd_names };
                 match core.shared.spread.place(core.index) {
-                    here if here == core.index => open(&core, &door, tls.as_ref(), stream, peer, place),
-                    there => hand(&core, there, number, stream, peer, place),
+                    here if here == core.index => open(&core, &door, tls.as_ref(), stream, guest),
+                    there => hand(&core, there, number, stream, guest),
                 }
             }
             Err::<_, std::io::Error>(error) => {
@@ -111,18 +120,18 @@ pub(crate) async fn run(core: Rc<Core>, door: Rc<Door>, entrance: Entrance) -> s
     }
 }
 
-fn hand(core: &Core, there: usize, entrance: usize, stream: TcpStream, peer: IpAddr, place: Place) {
+fn hand(core: &Core, there: usize, entrance: usize, stream: TcpStream, guest: Guest) {
     match stream.into_std() {
-        Ok(stream) => core.shared.spread.hand(there, Handed { entrance, stream, peer, place }),
+        Ok(stream) => core.shared.spread.hand(there, Handed { entrance, stream, guest }),
         Err(_) => core.shared.spread.gone(there),
     }
 }
 
 /// Takes what other cores hand on, until the router closes. `tls` is that of each listener.
 pub(crate) async fn take_handed(core: Rc<Core>, door: Rc<Door>, tls: Vec<Option<Arc<Tls>>>, mut incoming: Incoming) {
-    while let Some(Handed { entrance, stream, peer, place }) = incoming.recv().await {
+    while let Some(Handed { entrance, stream, guest }) = incoming.recv().await {
         match TcpStream::from_std(stream) {
-            Ok(stream) => open(&core, &door, tls.get(entrance).and_then(Option::as_ref), stream, peer, place),
+            Ok(stream) => open(&core, &door, tls.get(entrance).and_then(Option::as_ref), stream, guest),
             Err(_) => core.shared.spread.gone(core.index),
         }
     }
@@ -153,13 +162,14 @@ async fn place(door: &Door, places: &Places, listener: &tokio::net::TcpListener)
     places.one().await
 }
 
-fn open(core: &Rc<Core>, door: &Rc<Door>, tls: Option<&Arc<Tls>>, stream: TcpStream, peer: IpAddr, place: Place) {
+fn open(core: &Rc<Core>, door: &Rc<Door>, tls: Option<&Arc<Tls>>, stream: TcpStream, guest: Guest) {
+    let Guest { peer, place, odd_names } = guest;
     let _ = stream.set_nodelay(true);
     core.metrics.accepted.add(1);
     let Some(admitted) = admit(core, door, peer) else { return core.shared.spread.gone(core.index) };
     core.metrics.connections.add(1);
     core.shared.drain.opened();
-    let mut arrival = Arrival { peer, tls: tls.is_some(), certificate: None };
+    let mut arrival = Arrival { peer, tls: tls.is_some(), certificate: None, odd_names };
     let guard = Open(Rc::clone(core), admitted, place);
     let core = Rc::clone(core);
     match tls {
