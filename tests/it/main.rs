@@ -7,6 +7,7 @@ mod addresses;
 mod api_keys;
 mod audit;
 mod authorization;
+mod bounds;
 mod breaker;
 mod canaries;
 mod certificates;
