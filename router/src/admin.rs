@@ -32,7 +32,7 @@ use crate::manual;
 use crate::observe::{Figures, Format, Metrics, figures, render};
 use crate::reject::Reason;
 use crate::services::Shared;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 pub(crate) use library::Library;
 
@@ -273,7 +273,7 @@ impl Admin {
         answer(StatusCode::OK, "application/json", body)
     }
 
-    /// `?request=GET https://host/path&header=name: value…&client=…&at=…&as={claims}`, percent-encoded.
+    /// `?request=GET https://host/path&header=name: value…&client=…&at=…&as={claims}&odd_names=…`, percent-encoded.
     fn explain(&self, query: &str) -> Response<Full<Bytes>> {
         let Some(live) = self.shared.store.live() else {
             return text(StatusCode::SERVICE_UNAVAILABLE, "there is no configuration yet\n".to_owned());
@@ -281,6 +281,7 @@ impl Admin {
         match Asked::from_query(query) {
             Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
             Ok(asked) => {
+                let asked = asked.heard_where(settings::odd_names(&self.settings).map(Into::into));
                 let explanation = explain::explain(&live, asked, freshness::unix_now(), Some(Instant::now()));
                 json_answer(StatusCode::OK, &serde_json::to_value(explanation).unwrap_or_default())
             }

@@ -156,6 +156,9 @@ struct Explain {
     /// The certificate that the client shows (PEM); taken to be verified
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
+    /// What its listener does with headers whose names have _ or . in them: refuse, drop or pass [default: refuse]
+    #[arg(long, value_name = "WORD")]
+    odd_names: Option<String>,
     /// How the explanation is written
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -377,7 +380,9 @@ impl Explain {
             ClientCertificate::first_of(&pem).ok_or_else(none)
         });
         let (claims, certificate) = (claims.transpose()?, certificate.transpose()?);
-        Ok(Assumed { client: self.client, at: self.at.map(|at| at.unix()), claims, certificate })
+        let odd_names = self.odd_names.as_deref().map(explain::odd_names).transpose();
+        let odd_names = odd_names.map_err(|error| error.to_string())?;
+        Ok(Assumed { client: self.client, at: self.at.map(|at| at.unix()), claims, certificate, odd_names })
     }
 }
 

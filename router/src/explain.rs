@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use postern_config::document::{LimitBy, Mode};
 use serde::Serialize;
 
-pub(crate) use self::asked::{Asked, Assumed, claims, parameters};
+pub(crate) use self::asked::{Asked, Assumed, claims, odd_names, parameters};
 use crate::http1::{Framing, RequestHead};
 use crate::limiter::Quota;
 use crate::lockout::LockoutRule;
@@ -26,7 +26,7 @@ use crate::snapshot::{RoutePlan, Snapshot, Timeouts};
 use crate::stage::authenticate::{Certificates, Outcome, Relayed, SKEW, Way, assume, authenticate};
 use crate::stage::authorize::{Permit, authorize};
 use crate::stage::find::{find, outranked};
-use crate::stage::identify::{Arrival, Request, RequestId, RequestPath, Trust, identify};
+use crate::stage::identify::{Arrival, Request, RequestId, RequestPath, Trust, identify, without_odd_names};
 use crate::stage::limit::{limit_body, quotas};
 use crate::stage::transform;
 use crate::stage::upgrade::upgrade;
@@ -98,16 +98,15 @@ fn walk(
     live: Option<Instant>,
     explanation: &mut Explanation,
 ) -> Result<(), Rejection> {
-    let Asked { head, tls, assumed } = asked;
-    let peer = assumed.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let arrival = Arrival { peer, tls, certificate: assumed.certificate.map(Rc::new) };
-    let request = identify(Rc::new(head), &arrival, &Trust::default(), &snapshot.hosts, RequestId::new(0))?;
-    explanation.step("identify", identified(&request));
-
+    let Asked { head, tls, assumed: Assumed { client, claims, certificate, odd_names, .. } } = asked;
+    let peer = client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let odd_names = odd_names.unwrap_or_default();
+    let arrival = Arrival { peer, tls, certificate: certificate.map(Rc::new), odd_names };
+    let request = read(snapshot, head, &arrival, explanation)?;
     let route = answers(snapshot, &request, now, explanation)?;
     explanation.step("policies", origins(&route));
 
-    let principal = match &assumed.claims {
+    let principal = match &claims {
         Some(claims) => assume(&route.ways, claims)?,
         None => prove(&route, &request, &arrival, now, explanation)?,
     };
@@ -159,6 +158,23 @@ fn walk(
         headers: headers.collect(),
     });
     Ok(())
+}
+
+/// The request in its one reading.
+fn read(
+    snapshot: &Snapshot,
+    head: RequestHead,
+    arrival: &Arrival,
+    explanation: &mut Explanation,
+) -> Result<Request, Rejection> {
+    let came = head.fields().len();
+    let head = without_odd_names(head, arrival);
+    if head.fields().len() < came {
+        explanation.step("identify", "headers whose names have _ or . in them are dropped".to_owned());
+    }
+    let request = identify(Rc::new(head), arrival, &Trust::default(), &snapshot.hosts, RequestId::new(0))?;
+    explanation.step("identify", identified(&request));
+    Ok(request)
 }
 
 /// Which route answers, and which ones do not, though their hosts and paths fit.

@@ -73,7 +73,7 @@ use crate::hints::Hints;
 use crate::identity_token::KeyKeeper;
 use crate::limiter::Limiter;
 use crate::listener::{
-    Bounds, CertificateFiles, Clients, Door, Entrance, Incoming, Keeper, SetupError, Spread, TlsSetup,
+    Bounds, CertificateFiles, Clients, Door, Entrance, Incoming, Keeper, Places, SetupError, Spread, TlsSetup,
 };
 use crate::observe::{Certificates, LogBuffer, LogWriter, Metrics};
 use crate::passwords::Passwords;
@@ -85,7 +85,7 @@ use crate::snapshot::compile::Options;
 use crate::snapshot::store::Store;
 use crate::snapshot::transition::Transitions;
 use crate::snapshot::watch::{FileWatch, Wake};
-use crate::stage::identify::Trust;
+use crate::stage::identify::{OddNames, Trust};
 use crate::trace::{Believed, Collector, Outbox, Protocol, Rules, TraceWriter};
 use crate::upstream::{Resolver, Upstreams};
 
@@ -292,20 +292,32 @@ struct Listeners {
 
 fn open_listeners(settings: &Settings, cores: usize) -> Result<Listeners, StartError> {
     let mut open = Listeners { entrances: (0..cores).map(|_| Vec::new()).collect(), ..Listeners::default() };
-    for settings::Listener { address, tls } in settings.all_listeners() {
+    for settings::Listener { address, tls, connections, odd_names } in settings.all_listeners() {
         let listen = |error| StartError::Listen { address, error };
         let wrong = |error: SetupError| StartError::Tls { address, why: error.to_string() };
         let keeper = tls.map(|tls| Keeper::open(&tls_setup(tls), unix_now())).transpose().map_err(wrong)?;
         let sockets = listener::bind(address, cores).map_err(listen)?;
         let bound = sockets[0].local_addr().map_err(listen)?;
+        let (places, odd_names) = (Places::of(connections), OddNames::from(odd_names));
         for (entrances, socket) in open.entrances.iter_mut().zip(sockets) {
-            entrances.push(Entrance { number: entrances.len(), socket, tls: keeper.as_ref().map(Keeper::tls) });
+            let tls = keeper.as_ref().map(Keeper::tls);
+            entrances.push(Entrance { number: entrances.len(), socket, tls, places: places.clone(), odd_names });
         }
         open.addresses.push(bound);
         open.certificates.extend(keeper.as_ref().map(|keeper| (bound, keeper.cells())));
         open.keepers.extend(keeper);
     }
     Ok(open)
+}
+
+impl From<settings::OddNames> for OddNames {
+    fn from(said: settings::OddNames) -> Self {
+        match said {
+            settings::OddNames::Refuse => Self::Refuse,
+            settings::OddNames::Drop => Self::Drop,
+            settings::OddNames::Pass => Self::Pass,
+        }
+    }
 }
 
 fn tls_setup(tls: settings::ListenerTls) -> TlsSetup {

@@ -11,7 +11,7 @@ use http::Method;
 use crate::http1::{ChunkDecoder, HeadEnd, RequestHead, ResponseHead, write_chunk};
 use crate::limiter::{Counted, Limiter, Quota};
 use crate::snapshot::HostSet;
-use crate::stage::identify::{Arrival, RequestId, Trust, identify, request_id};
+use crate::stage::identify::{Arrival, OddNames, RequestId, Trust, identify, request_id};
 
 const REQUEST: &[u8] = b"GET /team-7/service-42/items/4711?view=full&page=2 HTTP/1.1\r\nHost: api.example.com\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\nAccept: application/json\r\n\
@@ -70,7 +70,12 @@ fn identity(criterion: &mut Criterion) {
     let head = Rc::new(RequestHead::parse(REQUEST).unwrap());
     let hosts: Vec<_> = ["*.example.com", "api.example.com"].iter().map(|host| host.parse().unwrap()).collect();
     let (hosts, trust) = (HostSet::new(hosts.iter()), Trust::default());
-    let arrival = Arrival { peer: std::net::Ipv4Addr::LOCALHOST.into(), tls: false, certificate: None };
+    let arrival = Arrival {
+        peer: std::net::Ipv4Addr::LOCALHOST.into(),
+        tls: false,
+        certificate: None,
+        odd_names: OddNames::default(),
+    };
     let mut random = fastrand::Rng::with_seed(7);
     let mut group = criterion.benchmark_group("identify");
     group.bench_function("a request id", |bencher| {

@@ -50,7 +50,7 @@ pub(crate) async fn handle<B: ClientBody>(
     head: RequestHead,
     body: B,
 ) -> (Box<Exchange>, Answer<B>) {
-    let head = Rc::new(head);
+    let head = Rc::new(identify::without_odd_names(head, arrival));
     let id = identify::request_id(head.fields(), arrival, &core.shared.trust, core.random());
     let mut exchange = Exchange::open(core, Some(Rc::clone(&head)), arrival.peer, id);
     if head.path() == &*core.shared.health_path {

@@ -50,6 +50,7 @@ impl TokenPlace {
     /// What stands there.
     pub(crate) fn find<'r>(&self, headers: &'r Fields, query: Option<&'r str>) -> Result<Option<&'r str>, Ambiguous> {
         match &self.kind {
+            Kind::Header(name) if headers.has_twin(name.as_str()) => Err(Ambiguous::Spelling),
             Kind::Header(name) => {
                 only(all_of(headers, name.as_str()).map(|value| text(value).ok_or(Ambiguous::Spelling)))
             }
@@ -212,6 +213,9 @@ mod tests {
         assert_eq!(found(&header, &[("X-Token", "a.b.c")], None), some("a.b.c"));
         assert_eq!(found(&header, &[("x-tokens", "a"), ("token", "b")], None), Ok(None));
         assert_eq!(found(&header, &[("x-token", "a"), ("X-TOKEN", "a")], None), Err(Ambiguous::Twice));
+        // Where names with twins go on, a destination would read one for the other.
+        assert_eq!(found(&header, &[("x-token", "a"), ("X_Token", "b")], None), Err(Ambiguous::Spelling));
+        assert_eq!(found(&header, &[("x.token", "a")], None), Err(Ambiguous::Spelling));
         assert_eq!(found(&cookie, &[("cookie", "a=1; session=a.b.c; b=2")], None), some("a.b.c"));
         assert_eq!(found(&cookie, &[("cookie", "a=1;session=x"), ("cookie", "b=2")], None), some("x"));
         assert_eq!(found(&cookie, &[("cookie", "Session=x; sessions=y; xsession=z")], None), Ok(None));

@@ -25,7 +25,10 @@ pub use audit::AuditLog;
 pub use collector::OtlpProtocol;
 pub(crate) use collector::ToCollector;
 pub use identity_token::IdentityTokens;
-pub use listeners::{CertificateFiles, ClientAuthentication, ClientMode, Listener, ListenerTls, Overdue, TlsVersion};
+pub(crate) use listeners::odd_names;
+pub use listeners::{
+    CertificateFiles, ClientAuthentication, ClientMode, Listener, ListenerTls, OddNames, Overdue, TlsVersion,
+};
 pub use otlp_metrics::OtlpMetrics;
 
 /// The prefix of environment variables; `__` stands between levels.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::explain::Asked;
 use crate::snapshot::{RoutePlan, Snapshot};
 use crate::stage::find::find;
-use crate::stage::identify::{Arrival, RequestId, Trust, identify};
+use crate::stage::identify::{Arrival, OddNames, RequestId, Trust, identify};
 
 /// Kinds of change that are named; of the others it is said how many there are.
 const NAMED: usize = 20;
@@ -94,7 +94,8 @@ pub(super) fn touched(log: &Path, before: &Snapshot, after: &Snapshot, now: i64)
 /// The route that answers and where it leads, or why none does.
 fn answer(snapshot: &Snapshot, request: &str, now: i64) -> Result<String, &'static str> {
     let Ok(asked) = Asked::parse(request, &[]) else { return Err("bad_request") };
-    let arrival = Arrival { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), tls: true, certificate: None };
+    let arrival =
+        Arrival { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), tls: true, certificate: None, odd_names: OddNames::default() };
     let trust = Trust::default();
     let request = identify(Rc::new(asked.head()), &arrival, &trust, &snapshot.hosts, RequestId::new(0));
     let found = request.and_then(|request| find(snapshot, &request, now, |_, _| {}));

@@ -68,7 +68,8 @@ where
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(HEADER_LIST)
+        // The library refuses what reaches the bound that it is told.
+        .max_header_list_size(HEADER_LIST + 1)
         .header_table_size(HEADER_TABLE)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS)

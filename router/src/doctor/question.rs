@@ -24,7 +24,7 @@ use crate::snapshot::table::Passed;
 use crate::snapshot::{RoutePlan, Snapshot, Target};
 use crate::stage::authenticate::{AskedFor, Signed, Way};
 use crate::stage::find::find;
-use crate::stage::identify::{Arrival, Request, RequestId, Trust as Hops, identify};
+use crate::stage::identify::{Arrival, OddNames, Request, RequestId, Trust as Hops, identify};
 use crate::stage::transform;
 
 /// Where a visit comes from, as destinations are told.
@@ -87,7 +87,7 @@ fn escaped(text: &str) -> String {
 /// # Errors
 /// What serving would refuse it for.
 pub(crate) fn request(snapshot: &Snapshot, asked: Asked, random: u128) -> Result<Request, Rejection> {
-    let arrival = Arrival { peer: HERE, tls: true, certificate: None };
+    let arrival = Arrival { peer: HERE, tls: true, certificate: None, odd_names: OddNames::default() };
     identify(Rc::new(asked.head()), &arrival, &Hops::default(), &snapshot.hosts, RequestId::new(random))
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::client_certificate::ClientCertificate;
 use crate::http1::RequestHead;
+use crate::stage::identify::OddNames;
 
 /// A request as it is asked about.
 pub(crate) struct Asked {
@@ -28,6 +29,8 @@ pub(crate) struct Assumed {
     pub(crate) claims: Option<Map<String, Value>>,
     /// What its client shows, wherever the route's realms take certificates from; nothing when left out.
     pub(crate) certificate: Option<ClientCertificate>,
+    /// What its listener does with names that have twins; as by default when left out.
+    pub(crate) odd_names: Option<OddNames>,
 }
 
 /// Why a question is none.
@@ -39,12 +42,14 @@ pub(crate) enum AskError {
     Header(String),
     #[error("the claims are no JSON object: write {{\"sub\": \"alice\", \"scope\": \"read\"}}")]
     Claims,
-    #[error("unknown parameter {0}: there are request, header, client, at and as")]
+    #[error("unknown parameter {0}: there are request, header, client, at, as and odd_names")]
     Parameter(String),
     #[error("\"{0}\" is no address")]
     Client(String),
     #[error("\"{0}\" is no time: write 2026-12-24T18:00:00Z")]
     At(String),
+    #[error("\"{0}\" is nothing that a listener does with odd names: write refuse, drop or pass")]
+    OddNames(String),
 }
 
 impl Asked {
@@ -84,7 +89,7 @@ impl Asked {
         Ok(Self { head, tls, assumed: Assumed::default() })
     }
 
-    /// The same from a query: `request=GET https://host/path&header=name: value…&client=…&at=…&as={claims}`.
+    /// The same from a query: `request=GET https://host/path&header=name: value…&client=…&at=…&as={claims}&odd_names=drop`.
     pub(crate) fn from_query(query: &str) -> Result<Self, AskError> {
         let (mut line, mut headers, mut assumed) = (String::new(), Vec::new(), Assumed::default());
         for (name, value) in parameters(query) {
@@ -94,10 +99,17 @@ impl Asked {
                 "client" => assumed.client = Some(value.parse().map_err(|_| AskError::Client(value))?),
                 "at" => assumed.at = Some(value.parse::<Timestamp>().map_err(|_| AskError::At(value))?.unix()),
                 "as" => assumed.claims = Some(claims(value.as_bytes())?),
+                "odd_names" => assumed.odd_names = Some(odd_names(&value)?),
                 _ => return Err(AskError::Parameter(name)),
             }
         }
         Ok(Self::parse(&line, &headers)?.assuming(assumed))
+    }
+
+    /// The same, where its listener does that with odd names unless it was said already.
+    pub(crate) fn heard_where(mut self, odd_names: Option<OddNames>) -> Self {
+        self.assumed.odd_names = self.assumed.odd_names.or(odd_names);
+        self
     }
 
     /// The request itself.
@@ -108,6 +120,19 @@ impl Asked {
     /// The same, with this taken for granted.
     pub(crate) fn assuming(self, assumed: Assumed) -> Self {
         Self { assumed, ..self }
+    }
+}
+
+/// What a listener does with odd names, in the words of its settings.
+///
+/// # Errors
+/// When it is something else.
+pub(crate) fn odd_names(text: &str) -> Result<OddNames, AskError> {
+    match text {
+        "refuse" => Ok(OddNames::Refuse),
+        "drop" => Ok(OddNames::Drop),
+        "pass" => Ok(OddNames::Pass),
+        _ => Err(AskError::OddNames(text.to_owned())),
     }
 }
 

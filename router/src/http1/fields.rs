@@ -1,5 +1,6 @@
 //! The fields of a head: one text, and where each name and value stands in it.
 
+use super::twins;
 use crate::buffer::Buffer;
 
 /// Header fields in the order they came. Finding one is a walk over the names, of which there are few.
@@ -9,13 +10,20 @@ pub(crate) struct Fields {
     list: Vec<Field>,
 }
 
-/// Where a field stands in the text; heads are shorter than 64 KiB.
+/// Where a field stands in the text; heads are shorter than 64 KiB. One that was dropped has no name any more, which no
+/// other has: it only marks where its line begins.
 #[derive(Clone, Copy)]
 struct Field {
     name: u16,
     name_len: u16,
     value: u16,
     value_len: u16,
+}
+
+impl Field {
+    fn is_dropped(self) -> bool {
+        self.name_len == 0
+    }
 }
 
 impl Fields {
@@ -64,11 +72,20 @@ impl Fields {
         true
     }
 
+    /// Drops fields by their names, as if they had never come.
+    pub(super) fn drop_named(&mut self, is_dropped: impl Fn(&[u8]) -> bool) {
+        for place in 0..self.list.len() {
+            if is_dropped(self.name(self.list[place])) {
+                self.list[place].name_len = 0;
+            }
+        }
+    }
+
     /// Writes the lines of all fields whose name is to be kept, as they came. Neighbours go in one piece.
     pub(crate) fn write_kept(&self, out: &mut Vec<u8>, mut keep: impl FnMut(&[u8]) -> bool) {
         let mut run = 0..0;
         for (place, field) in self.list.iter().enumerate() {
-            if keep(self.name(*field)) {
+            if !field.is_dropped() && keep(self.name(*field)) {
                 let start = usize::from(field.name);
                 let end = self.line_end(place);
                 if start != run.end {
@@ -100,12 +117,13 @@ impl Fields {
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.list.len()
+        self.list.iter().filter(|field| !field.is_dropped()).count()
     }
 
     /// Every field: name as it came, value without blanks around it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.list.iter().map(|field| (self.name(*field), self.value(*field)))
+        let left = self.list.iter().filter(|field| !field.is_dropped());
+        left.map(|field| (self.name(*field), self.value(*field)))
     }
 
     /// The first value under a name in lower case.
@@ -117,6 +135,18 @@ impl Fields {
     /// Every value under a name in lower case.
     pub(crate) fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f [u8]> {
         self.list.iter().filter(|field| self.is_named(**field, name)).map(|field| self.value(*field))
+    }
+
+    /// The value under a name in lower case that is there once and has no twin.
+    pub(crate) fn only<'f>(&'f self, name: &str) -> Option<&'f [u8]> {
+        let mut alike = self.list.iter().filter(|field| twins::reads_as(self.name(**field), name));
+        let alone = alike.next().filter(|_| alike.next().is_none())?;
+        self.is_named(*alone, name).then(|| self.value(*alone))
+    }
+
+    /// Whether something is there that others read as a name in lower case, and that is not spelled so.
+    pub(crate) fn has_twin(&self, name: &str) -> bool {
+        self.list.iter().any(|field| twins::reads_as(self.name(*field), name) && !self.is_named(*field, name))
     }
 
     fn is_named(&self, field: Field, name: &str) -> bool {

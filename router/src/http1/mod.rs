@@ -14,6 +14,7 @@ mod request;
 mod response;
 #[cfg(test)]
 mod tests;
+pub(crate) mod twins;
 
 pub(crate) use chunked::{ChunkDecoder, LAST_CHUNK, write_chunk};
 pub(crate) use fields::{Fields, text, write_field};

@@ -122,6 +122,11 @@ impl RequestHead {
         &self.fields
     }
 
+    /// Drops fields by their names, as if they had never come. Framing was read before, and stays.
+    pub(crate) fn drop_named(&mut self, is_dropped: impl Fn(&[u8]) -> bool) {
+        self.fields.drop_named(is_dropped);
+    }
+
     /// How long it is when it is written out, or about.
     pub(crate) fn size(&self) -> usize {
         self.fields.text().len() + ": \r\n".len() * self.fields.len()

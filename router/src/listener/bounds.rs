@@ -1,15 +1,16 @@
-//! What one core takes in at once: handshakes, and connections from one address.
+//! What one core takes in at once: handshakes, and connections from one address; and the places of a listener.
 //!
-//! Counts of one core: a bound over the process is shared out among them. Must never know TLS or HTTP.
+//! Counts of one core: a bound over the process is shared out among them, but for places. Must never know TLS or HTTP.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// TLS handshakes under way at once, over the process: each is some milliseconds of computing, and a socket and
 /// some 10 KB that a stranger holds for nothing.
@@ -38,6 +39,7 @@ pub(crate) struct Door {
     pub(super) accept_failed: Sparing,
     pub(super) handshake_failed: Sparing,
     pub(super) address_refused: Sparing,
+    pub(super) listener_full: Sparing,
 }
 
 impl Door {
@@ -51,6 +53,7 @@ impl Door {
             accept_failed: Sparing::default(),
             handshake_failed: Sparing::default(),
             address_refused: Sparing::default(),
+            listener_full: Sparing::default(),
         }
     }
 
@@ -65,6 +68,38 @@ impl Door {
         }
         *open += 1;
         Some(Admitted(Some((Rc::clone(self), neighbourhood))))
+    }
+}
+
+/// The places of one listener, which all cores take from: unlike what is shared out, a core that others left all places
+/// to may use them all. Taken once for a connection, and never on a request's way.
+#[derive(Clone)]
+pub(crate) struct Places(Option<Arc<Semaphore>>);
+
+/// A connection's place, held for as long as it is open.
+pub(super) type Place = Option<OwnedSemaphorePermit>;
+
+impl Places {
+    /// So many of them; any number, when there is none.
+    pub(crate) fn of(bound: Option<usize>) -> Self {
+        Self(bound.map(|bound| Arc::new(Semaphore::new(bound.min(Semaphore::MAX_PERMITS)))))
+    }
+
+    /// One of them at once, or nothing while all are taken.
+    pub(super) fn at_once(&self) -> Option<Place> {
+        match &self.0 {
+            None => Some(None),
+            Some(places) => Arc::clone(places).try_acquire_owned().ok().map(Some),
+        }
+    }
+
+    /// One of them, as soon as there is one; who asked first is first.
+    pub(super) async fn one(&self) -> Place {
+        match &self.0 {
+            None => None,
+            // They are never closed.
+            Some(places) => Arc::clone(places).acquire_owned().await.ok(),
+        }
     }
 }
 
@@ -147,6 +182,19 @@ mod tests {
         assert!(open.is_some());
         assert!(door.admit("2001:db8::ffff:1".parse().unwrap()).is_none());
         assert!(door.admit("2001:db8:0:1::1".parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn a_listener_has_so_many_places_for_all_cores_and_one_that_is_left_is_taken_again() {
+        let places = Places::of(Some(2));
+        let elsewhere = places.clone();
+        let (first, second) = (places.at_once(), elsewhere.at_once());
+        assert!(first.is_some() && second.is_some());
+        assert!(places.at_once().is_none() && elsewhere.at_once().is_none());
+        drop(first);
+        assert!(elsewhere.at_once().is_some());
+        let any = Places::of(None);
+        assert!((0..100).map(|_| any.at_once()).collect::<Vec<_>>().iter().all(Option::is_some));
     }
 
     #[test]

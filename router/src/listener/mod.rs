@@ -22,20 +22,20 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::TcpStream;
 
 pub(crate) use authorities::Clients;
-pub(crate) use bounds::{Bounds, Door};
+pub(crate) use bounds::{Bounds, Door, Places};
 pub(crate) use certificate::{CertificateFiles, SetupError};
 pub(crate) use files::{Files, Kept, Looked};
 pub(crate) use spread::{Incoming, Spread};
 pub(crate) use stream::{Protocol, Stream};
 pub(crate) use tls::{Keeper, Tls, TlsSetup, look_after};
 
-use bounds::Admitted;
+use bounds::{Admitted, Place};
 use spread::Handed;
 
 use crate::connection;
 use crate::drain::Phase;
 use crate::services::Core;
-use crate::stage::identify::Arrival;
+use crate::stage::identify::{Arrival, OddNames};
 
 /// Connections that the kernel keeps while we are busy.
 const BACKLOG: i32 = 4_096;
@@ -71,31 +71,44 @@ pub(crate) struct Entrance {
     pub(crate) socket: TcpListener,
     /// How TLS is spoken there; not at all, when there is none.
     pub(crate) tls: Option<Arc<Tls>>,
+    /// Its places, which it shares with the same listener on other cores.
+    pub(crate) places: Places,
+    /// What becomes of names with twins there.
+    pub(crate) odd_names: OddNames,
+}
+
+/// What is known of a connection where it came in.
+struct Guest {
+    peer: IpAddr,
+    place: Place,
+    odd_names: OddNames,
 }
 
 /// Takes connections until the router closes.
 pub(crate) async fn run(core: Rc<Core>, door: Rc<Door>, entrance: Entrance) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(entrance.socket)?;
+    let Entrance { number, socket, tls, places, odd_names } = entrance;
+    let listener = tokio::net::TcpListener::from_std(socket)?;
     let closing = core.shared.drain.reached(Phase::Closing);
     tokio::pin!(closing);
     loop {
         let taken = async {
-            room(&core, &door, entrance.tls.is_some()).await;
-            listener.accept().await
+            room(&core, &door, tls.is_some()).await;
+            let (stream, peer) = listener.accept().await?;
+            Ok((stream, peer, place(&door, &places, &listener).await))
         };
         let accepted = tokio::select! {
             accepted = taken => accepted,
             () = &mut closing => return Ok(()),
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let peer = peer.ip().to_canonical();
+            Ok((stream, peer, place)) => {
+                let guest = Guest { peer: peer.ip().to_canonical(), place, odd_names };
                 match core.shared.spread.place(core.index) {
-                    here if here == core.index => open(&core, &door, entrance.tls.as_ref(), stream, peer),
-                    there => hand(&core, there, entrance.number, stream, peer),
+                    here if here == core.index => open(&core, &door, tls.as_ref(), stream, guest),
+                    there => hand(&core, there, number, stream, guest),
                 }
             }
-            Err(error) => {
+            Err::<_, std::io::Error>(error) => {
                 // Out of descriptors or memory: what is open goes on, and accepting at once would only spin.
                 core.metrics.accept_failures.add(1);
                 if let Some(count) = door.accept_failed.say() {
@@ -107,18 +120,18 @@ pub(crate) async fn run(core: Rc<Core>, door: Rc<Door>, entrance: Entrance) -> s
     }
 }
 
-fn hand(core: &Core, there: usize, entrance: usize, stream: TcpStream, peer: IpAddr) {
+fn hand(core: &Core, there: usize, entrance: usize, stream: TcpStream, guest: Guest) {
     match stream.into_std() {
-        Ok(stream) => core.shared.spread.hand(there, Handed { entrance, stream, peer }),
+        Ok(stream) => core.shared.spread.hand(there, Handed { entrance, stream, guest }),
         Err(_) => core.shared.spread.gone(there),
     }
 }
 
 /// Takes what other cores hand on, until the router closes. `tls` is that of each listener.
 pub(crate) async fn take_handed(core: Rc<Core>, door: Rc<Door>, tls: Vec<Option<Arc<Tls>>>, mut incoming: Incoming) {
-    while let Some(Handed { entrance, stream, peer }) = incoming.recv().await {
+    while let Some(Handed { entrance, stream, guest }) = incoming.recv().await {
         match TcpStream::from_std(stream) {
-            Ok(stream) => open(&core, &door, tls.get(entrance).and_then(Option::as_ref), stream, peer),
+            Ok(stream) => open(&core, &door, tls.get(entrance).and_then(Option::as_ref), stream, guest),
             Err(_) => core.shared.spread.gone(core.index),
         }
     }
@@ -136,14 +149,28 @@ async fn room(core: &Core, door: &Door, tls: bool) {
     }
 }
 
-fn open(core: &Rc<Core>, door: &Rc<Door>, tls: Option<&Arc<Tls>>, stream: TcpStream, peer: IpAddr) {
+/// A place at the listener for a connection that has come. While there is none it waits here and those behind it in the
+/// kernel: a place that were taken before anybody came would be kept from the other cores.
+async fn place(door: &Door, places: &Places, listener: &tokio::net::TcpListener) -> Place {
+    if let Some(place) = places.at_once() {
+        return place;
+    }
+    if let Some(count) = door.listener_full.say() {
+        let address = listener.local_addr().ok();
+        tracing::warn!(?address, count, "a listener has all its connections and more wait; this is the last");
+    }
+    places.one().await
+}
+
+fn open(core: &Rc<Core>, door: &Rc<Door>, tls: Option<&Arc<Tls>>, stream: TcpStream, guest: Guest) {
+    let Guest { peer, place, odd_names } = guest;
     let _ = stream.set_nodelay(true);
     core.metrics.accepted.add(1);
     let Some(admitted) = admit(core, door, peer) else { return core.shared.spread.gone(core.index) };
     core.metrics.connections.add(1);
     core.shared.drain.opened();
-    let mut arrival = Arrival { peer, tls: tls.is_some(), certificate: None };
-    let guard = Open(Rc::clone(core), admitted);
+    let mut arrival = Arrival { peer, tls: tls.is_some(), certificate: None, odd_names };
+    let guard = Open(Rc::clone(core), admitted, place);
     let core = Rc::clone(core);
     match tls {
         None => tokio::task::spawn_local(async move {
@@ -183,7 +210,11 @@ fn admit(core: &Core, door: &Rc<Door>, peer: IpAddr) -> Option<Admitted> {
 }
 
 /// Counts a connection for as long as it is open, also when its task panics.
-struct Open(Rc<Core>, #[expect(dead_code, reason = "held for its end")] Admitted);
+struct Open(
+    Rc<Core>,
+    #[expect(dead_code, reason = "held for its end")] Admitted,
+    #[expect(dead_code, reason = "held for its end")] Place,
+);
 
 impl Drop for Open {
     fn drop(&mut self) {

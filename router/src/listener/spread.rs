@@ -3,10 +3,12 @@
 //! The kernel spreads new connections by a hash, which is uneven for few and long ones. A core that has clearly more
 //! than another hands what it accepted on to that one: once, before a byte is read. Must never know HTTP.
 
-use std::net::{IpAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::Guest;
 
 /// How many connections more a core may have than the one with the fewest before it hands on.
 const SLACK: usize = 4;
@@ -24,7 +26,7 @@ pub(crate) struct Handed {
     /// Which of the listeners took it.
     pub(super) entrance: usize,
     pub(super) stream: TcpStream,
-    pub(super) peer: IpAddr,
+    pub(super) guest: Guest,
 }
 
 /// A core's own end.

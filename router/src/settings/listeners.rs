@@ -19,6 +19,26 @@ pub struct Listener {
     /// How TLS is spoken there; not at all, when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
+    /// Most connections at once here, of all that `limits.connections` allows; any number of those when left out. One
+    /// more waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<usize>,
+    /// What becomes of headers whose names have `_` or `.` in them.
+    #[serde(default)]
+    pub odd_names: OddNames,
+}
+
+/// What becomes of a header whose name has `_` or `.` in it: other software may read it as one with a dash.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OddNames {
+    /// Its request is refused.
+    #[default]
+    Refuse,
+    /// It is dropped, and nobody sees it.
+    Drop,
+    /// It goes on, unless it reads as what the router sets or takes off.
+    Pass,
 }
 
 /// How TLS is spoken on a listener.
@@ -105,9 +125,21 @@ impl Settings {
             let files = CertificateFiles { certificate_file: certificate_file.clone(), key_file: key_file.clone() };
             ListenerTls { certificates: vec![files], client_authentication: None, minimum: TlsVersion::default() }
         });
-        let listen = self.listen.iter().map(|&address| Listener { address, tls: short.clone() });
+        let listen = self.listen.iter().map(|&address| Listener {
+            address,
+            tls: short.clone(),
+            connections: None,
+            odd_names: OddNames::default(),
+        });
         listen.chain(self.listeners.iter().cloned()).collect()
     }
+}
+
+/// What all of them do with names that have `_` or `.` in them; none when they differ.
+pub(crate) fn odd_names(settings: &Settings) -> Option<OddNames> {
+    let mut all = settings.all_listeners().into_iter().map(|listener| listener.odd_names);
+    let first = all.next()?;
+    all.all(|other| other == first).then_some(first)
 }
 
 /// What means nothing about the listeners, each with its place and what to do.
@@ -128,6 +160,11 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
         _ => {}
     }
     for (index, listener) in settings.listeners.iter().enumerate() {
+        if listener.connections == Some(0) {
+            problems.push(format!(
+                "listeners.{index}.connections: is zero, so nobody could connect; give a number, or leave it out"
+            ));
+        }
         if listener.tls.as_ref().is_some_and(|tls| tls.certificates.is_empty()) {
             problems.push(format!(
                 "listeners.{index}.tls.certificates: is empty, so no handshake could end; give \
@@ -156,4 +193,27 @@ fn doubles(listeners: &[Listener]) -> impl Iterator<Item = String> {
         (before && address.port() != 0)
             .then(|| format!("listen, listeners: {address} is given twice; take one of them out, or change its port"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_all_listeners_do_with_odd_names_is_known_where_they_agree() {
+        let listener =
+            |text: &str| serde_json::from_str::<Listener>(&format!("{{\"address\": \"127.0.0.1:0\"{text}}}"));
+        let said = |texts: &[&str], listen: &[SocketAddr]| {
+            let listeners = texts.iter().map(|text| listener(text).unwrap()).collect();
+            odd_names(&Settings { listeners, listen: listen.to_vec(), ..Settings::default() })
+        };
+        let (drop, pass) = (",\"odd_names\":\"drop\"", ",\"odd_names\":\"pass\"");
+        assert_eq!(said(&[drop, drop], &[]), Some(OddNames::Drop));
+        assert_eq!(said(&[pass], &[]), Some(OddNames::Pass));
+        assert_eq!(said(&[drop, pass], &[]), None);
+        assert_eq!(said(&["", ""], &[]), Some(OddNames::Refuse));
+        // The short form refuses.
+        assert_eq!(said(&[drop], &["127.0.0.1:1".parse().unwrap()]), None);
+        assert!(listener(",\"odd_names\":\"keep\"").is_err());
+    }
 }

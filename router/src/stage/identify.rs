@@ -13,6 +13,7 @@ use postern_config::value::{HostName, Network, PathError, canonical_path};
 use smallvec::SmallVec;
 
 use crate::client_certificate::ClientCertificate;
+use crate::http1::twins::is_odd;
 use crate::http1::{Fields, RequestHead, text};
 use crate::reject::{Reason, Rejection};
 use crate::snapshot::HostSet;
@@ -26,6 +27,20 @@ pub(crate) struct Arrival {
     pub(crate) tls: bool,
     /// The certificate that the client showed there, which was verified.
     pub(crate) certificate: Option<Rc<ClientCertificate>>,
+    /// What its listener does with names that have twins.
+    pub(crate) odd_names: OddNames,
+}
+
+/// What becomes of a header whose name has `_` or `.` in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum OddNames {
+    /// Its request is refused.
+    #[default]
+    Refuse,
+    /// It is dropped before anything looks at the request.
+    Drop,
+    /// It goes on, unless it reads as what the router sets or takes off.
+    Pass,
 }
 
 /// Whom to believe about the hops in front; fixed at start.
@@ -58,6 +73,8 @@ pub(crate) struct Request {
     pub(crate) host: HostName,
     /// The canonical path.
     pub(crate) path: RequestPath,
+    /// Whether there are headers whose names have twins.
+    pub(crate) has_odd_names: bool,
 }
 
 /// The canonical path, or as much of it as has one reading.
@@ -143,6 +160,15 @@ pub(crate) fn request_id(fields: &Fields, arrival: &Arrival, trust: &Trust, rand
     }
 }
 
+/// A head without the headers whose names have twins, where the listener wants them dropped. Comes in front of
+/// [`identify`], which refuses what would be left.
+pub(crate) fn without_odd_names(mut head: RequestHead, arrival: &Arrival) -> RequestHead {
+    if arrival.odd_names == OddNames::Drop {
+        head.drop_named(is_odd);
+    }
+    head
+}
+
 /// Gives a request its one reading.
 ///
 /// # Errors
@@ -155,7 +181,7 @@ pub(crate) fn identify(
     id: RequestId,
 ) -> Result<Request, Rejection> {
     check_method(head.method())?;
-    check_fields(head.fields())?;
+    let has_odd_names = check_fields(head.fields(), arrival.odd_names)?;
     let host = host_of(&head, hosts)?;
     if head.target().len() > PATH_BYTES {
         return Err(Rejection::new(Reason::PathTooLong, format!("{} bytes", head.target().len())));
@@ -163,7 +189,7 @@ pub(crate) fn identify(
     let path = read_path(head.path())?;
     let (client, vouched) = trust.client(head.fields(), arrival.peer);
     let scheme = trust.scheme(head.fields(), arrival);
-    Ok(Request { id, client, vouched, scheme, host, path, head })
+    Ok(Request { id, client, vouched, scheme, host, path, head, has_odd_names })
 }
 
 /// The certificate of the client that the load balancer in front says to have verified, as it relays it (AWS,
@@ -188,23 +214,24 @@ fn check_method(method: &Method) -> Result<(), Rejection> {
     }
 }
 
-/// `_` and `.` in a name have twins that other software reads as the same header.
-fn check_fields(fields: &Fields) -> Result<(), Rejection> {
+/// Refuses what is too much, and names with twins unless they may go on; says whether there are any.
+fn check_fields(fields: &Fields, odd_names: OddNames) -> Result<bool, Rejection> {
     if fields.len() > HEADER_COUNT {
         return Err(Rejection::new(Reason::HeadersTooLarge, format!("{} fields", fields.len())));
     }
-    let mut bytes = 0;
+    let (mut bytes, mut has_odd_names) = (0, false);
     for (name, value) in fields.iter() {
         bytes += name.len() + value.len() + 4;
-        if name.iter().any(|byte| matches!(byte, b'_' | b'.')) {
-            return Err(Rejection::new(
-                Reason::HeaderInvalid,
-                format!("the name {} has twins", String::from_utf8_lossy(name)),
-            ));
+        if is_odd(name) {
+            has_odd_names = true;
+            if odd_names != OddNames::Pass {
+                let why = format!("the name {} has twins", String::from_utf8_lossy(name));
+                return Err(Rejection::new(Reason::HeaderInvalid, why));
+            }
         }
     }
     match bytes {
-        0..=HEADER_BYTES => Ok(()),
+        0..=HEADER_BYTES => Ok(has_odd_names),
         _ => Err(Rejection::new(Reason::HeadersTooLarge, format!("{bytes} bytes"))),
     }
 }

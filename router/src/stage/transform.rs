@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use super::identify::{REQUEST_ID, Request, RequestId};
 use crate::buffer::Buffer;
 use crate::digits;
+use crate::http1::twins::{is_odd, plain};
 use crate::http1::{Fields, Framing, Outbound, RequestHead, ResponseHead, Version, write_field};
 use crate::place::{self, TokenPlace};
 use crate::rights::{Kind, Verdict};
@@ -39,7 +40,7 @@ pub(crate) fn request<'p>(
     traced: Option<&Onward<'_>>,
     claim: impl Fn(&ClaimPath) -> Option<String>,
 ) -> Outbound {
-    let Request { head, id, vouched, scheme, host, .. } = request;
+    let Request { head, id, vouched, scheme, host, has_odd_names, .. } = request;
     // A connection with many requests at once keeps no more than it must for each.
     let mut out = match head.version() {
         Version::Http2 => Buffer::exact(head.size() + OWN),
@@ -51,15 +52,15 @@ pub(crate) fn request<'p>(
     out.extend_from_slice(b" HTTP/1.1\r\n");
     out.extend_from_slice(target.destination.host_line());
     let named = named_by_connection(head.fields());
-    head.fields().write_kept(&mut out, |name| {
-        let taken_off = is_hop_by_hop(name)
+    let taken_off = |name: &[u8]| {
+        is_hop_by_hop(name)
             || is_never_forwarded(name)
             || is_named(name, settable.iter().map(HeaderName::as_str))
             || is_named(name, named.iter().copied())
             || off.clone().any(|place| place.takes_off(name))
-            || traced.is_some_and(|traced| traced.takes_off(name));
-        !taken_off
-    });
+            || traced.is_some_and(|traced| traced.takes_off(name))
+    };
+    head.fields().write_kept(&mut out, kept(*has_odd_names, taken_off));
     place::write_cookies(&mut out, head.fields(), off);
     write_field(&mut out, REQUEST_ID.as_bytes(), id.as_str().as_bytes());
     out.extend_from_slice(b"x-forwarded-for: ");
@@ -98,6 +99,11 @@ pub(crate) fn request<'p>(
     outbound
 }
 
+/// Which names go on: where some have twins and may, each goes the way of what others read it as.
+fn kept(has_odd_names: bool, taken_off: impl Fn(&[u8]) -> bool) -> impl FnMut(&[u8]) -> bool {
+    move |name| !taken_off(name) && (!has_odd_names || !is_odd(name) || !taken_off(&plain(name)))
+}
+
 /// Which headers would tell the destination who calls, where that is only tried out: their names, never what would stand
 /// there. `claim` gives the value of a claim of the caller.
 pub(crate) fn kept_back(route: &RoutePlan, claim: impl Fn(&ClaimPath) -> Option<String>) -> Option<Verdict> {
@@ -108,16 +114,14 @@ pub(crate) fn kept_back(route: &RoutePlan, claim: impl Fn(&ClaimPath) -> Option<
 
 /// Whether a header arrives as the client sent it: what is taken off or written anew does not.
 pub(crate) fn arrives(head: &RequestHead, settable: &[HeaderName], name: &str) -> bool {
-    let bytes = name.as_bytes();
-    let written_anew = match head.framing() {
-        // The same length is written again.
-        Framing::Length(_) if name == "content-length" => false,
-        _ => is_hop_by_hop(bytes) || is_never_forwarded(bytes),
-    };
     let named = named_by_connection(head.fields());
-    !written_anew
-        && !is_named(bytes, settable.iter().map(HeaderName::as_str))
-        && !is_named(bytes, named.iter().copied())
+    let is_ours =
+        |name: &[u8]| is_named(name, settable.iter().map(HeaderName::as_str)) || is_named(name, named.iter().copied());
+    let goes_on = |name: &[u8]| !is_hop_by_hop(name) && !is_never_forwarded(name) && !is_ours(name);
+    let bytes = name.as_bytes();
+    // The same length is written again.
+    let same_length = matches!(head.framing(), Framing::Length(_)) && name == "content-length" && !is_ours(bytes);
+    same_length || (goes_on(bytes) && (!is_odd(bytes) || goes_on(&plain(bytes))))
 }
 
 /// The target as the destination gets it when no token is taken off.
@@ -131,10 +135,12 @@ pub(crate) fn target<'r>(request: &'r Request, route: &RoutePlan, target: &Targe
     Cow::Owned(String::from_utf8_lossy(&out).into_owned())
 }
 
-/// Takes off a client's trailers what a destination would believe of a head. What only some snapshot's router writes
-/// is taken off where that is known.
+/// Takes off a client's trailers what a destination would believe of a head, and every name with a twin, whatever its
+/// listener says of heads. What only some snapshot's router writes is taken off where that is known.
 pub(crate) fn request_trailers(trailers: &mut HeaderMap) {
-    remove(trailers, |name| is_hop_by_hop(name) || is_never_forwarded(name) || is_named(name, END_TO_END.into_iter()));
+    remove(trailers, |name| {
+        is_hop_by_hop(name) || is_never_forwarded(name) || is_odd(name) || is_named(name, END_TO_END.into_iter())
+    });
 }
 
 /// Takes off a destination's trailers what it may not say to a client.

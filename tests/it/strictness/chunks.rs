@@ -69,10 +69,31 @@ pub(super) fn cases() -> Vec<Case> {
     ] {
         broken(name.to_owned(), body);
     }
+    lines_at_their_bound(&mut cases);
     cut_short(&mut cases);
     borderline(&mut cases);
     right(&mut cases);
     cases
+}
+
+/// A line has 256 bytes with its end, whatever stands in it; a size has sixteen digits.
+fn lines_at_their_bound(cases: &mut Vec<Case>) {
+    for size in ["5", "0000000000000005"] {
+        for filling in ["a", ";a", " "] {
+            let line = |bytes: usize| {
+                let begin = format!("{size};");
+                let filled = filling.repeat(bytes);
+                format!("{begin}{}\r\n", &filled[..bytes - begin.len() - 2])
+            };
+            let body = |bytes: usize| chunked(&format!("{}hello\r\n0\r\n\r\n", line(bytes)));
+            let what = |bytes: usize| format!("a line of {bytes} for {size} filled with {filling:?}");
+            cases.push(Case::forwarded(what(256), body(256), "POST", TARGET, "hello"));
+            cases.push(Case::broken(what(257), body(257)));
+            let last = |bytes: usize| chunked(&format!("5\r\nhello\r\n{}\r\n", line(bytes).replacen('5', "0", 1)));
+            cases.push(Case::forwarded(format!("last: {}", what(256)), last(256), "POST", TARGET, "hello"));
+            cases.push(Case::broken(format!("last: {}", what(257)), last(257)));
+        }
+    }
 }
 
 /// A body that ends too early, at each byte.

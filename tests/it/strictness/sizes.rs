@@ -22,6 +22,14 @@ pub(super) fn cases() -> Vec<Case> {
         let hosts = "host: api.example.com\r\n".repeat(fields - 2);
         cases.push(Case::declined(format!("{fields} fields, most of them Host"), get(&hosts), &[]));
     }
+    for (bytes, fine) in [(32, true), (33, false)] {
+        let (name, method) = (format!("a method of {bytes}"), "M".repeat(bytes));
+        let line = with_line(&format!("{method} {TARGET} HTTP/1.1"));
+        cases.push(match fine {
+            true => Case::forwarded(name, line, &method, TARGET, ""),
+            false => Case::declined(name, line, &[400]),
+        });
+    }
     for kib in [25, 32, 64, 128] {
         let long = "a".repeat(kib << 10);
         cases.push(Case::declined(format!("a value of {kib} KiB"), get(&format!("x-a: {long}\r\n")), &[]));

@@ -47,6 +47,13 @@ pub(super) fn cases() -> Vec<Case> {
     ] {
         cases.push(Case::broken(name, with_trailers("", &trailers)));
     }
+    // Sixty-four of them, and 8 KiB with the empty line behind them.
+    let many = |fields: usize| with_trailers("", &"x-a: b\r\n".repeat(fields));
+    cases.push(Case::forwarded("right: 64 trailers", many(64), "POST", TARGET, "hello"));
+    cases.push(Case::broken("65 trailers", many(65)));
+    let long = |bytes: usize| with_trailers("", &format!("x-a: {}\r\n", "a".repeat(bytes - "x-a: \r\n\r\n".len())));
+    cases.push(Case::forwarded("right: 8 KiB of trailers", long(8_192), "POST", TARGET, "hello"));
+    cases.push(Case::broken("8 KiB of trailers and a byte", long(8_193)));
     cases.push(Case::broken("trailers without end", with_trailers("", "x-a: 1")).cut());
     for (name, fields, trailers) in [
         ("one", "", "x-a: forged\r\n"),

@@ -61,13 +61,11 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// The first condition that a request does not meet. A header or parameter that is given twice meets none:
-    /// it has two values, and the destination may read the other one.
+    /// The first condition that a request does not meet. A header or parameter that is given twice meets none,
+    /// nor does a header with a twin: it has two values, and the destination may read the other one.
     pub(super) fn objection(&self, headers: &Fields, query: Option<&str>) -> Option<Passed> {
         for (name, expected) in &self.headers {
-            let mut values = headers.all(name.as_str());
-            let alone = (values.next(), values.next());
-            if !matches!(alone, (Some(value), None) if value == expected.as_bytes()) {
+            if headers.only(name.as_str()) != Some(expected.as_bytes()) {
                 return Some(Passed::Header(name.as_str().to_owned()));
             }
         }

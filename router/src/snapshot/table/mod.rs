@@ -18,6 +18,8 @@ mod places;
 #[cfg(test)]
 mod measure;
 #[cfg(test)]
+mod spellings;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;

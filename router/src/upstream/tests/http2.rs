@@ -462,7 +462,8 @@ fn a_session_that_went_dumb_is_left() {
 
 #[test]
 fn interim_answers_pass_by_and_too_many_do_not() {
-    for (count, outcome) in [(3, Ok("ok")), (40, Err(Reason::DestinationProtocol))] {
+    let too_many = Err(Reason::DestinationProtocol);
+    for (count, outcome) in [(3, Ok("ok")), (16, Ok("ok")), (17, too_many), (40, too_many)] {
         local(async move {
             let server = answering(move |(request, mut respond): Call| async move {
                 for _ in 0..count {

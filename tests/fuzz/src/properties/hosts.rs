@@ -50,7 +50,8 @@ fn ask(target: &str, hosts: &[&[u8]]) -> Option<HostName> {
     if head.fields().len() != hosts.len() {
         return None;
     }
-    let arrival = Arrival { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), tls: false, certificate: None };
+    let arrival =
+        Arrival { peer: IpAddr::V4(Ipv4Addr::LOCALHOST), tls: false, certificate: None, odd_names: Default::default() };
     let hosts = HostSet::default();
     identify(Rc::new(head), &arrival, &Trust::default(), &hosts, RequestId::new(0)).ok().map(|request| request.host)
 }

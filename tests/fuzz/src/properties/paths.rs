@@ -60,7 +60,7 @@ fn looks_canonical(path: &str) {
         let digits = bytes.get(at + 1..at + 3).expect("two digits");
         assert!(digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F')), "an escape in lower case");
         let byte = u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap();
-        assert!(!b"/\\.".contains(&byte) && byte >= 0x20 && byte != 0x7f, "the escape of {byte:#x}");
+        assert!(!b"/\\.;".contains(&byte) && byte >= 0x20 && byte != 0x7f, "the escape of {byte:#x}");
         assert!(!byte.is_ascii_alphanumeric() && !b"-_~".contains(&byte), "an escape without need");
     }
 }
@@ -89,7 +89,7 @@ fn decode(path: &[u8]) -> Vec<u8> {
 type Reading = fn(&[u8]) -> Vec<u8>;
 
 /// What servers do to a path, each alone.
-const READINGS: [(&str, Reading); 7] = [
+const READINGS: [(&str, Reading); 8] = [
     ("does nothing", <[u8]>::to_vec),
     ("decodes", decode),
     ("takes \\ for /", |path| path.iter().map(|byte| if *byte == b'\\' { b'/' } else { *byte }).collect()),
@@ -97,6 +97,10 @@ const READINGS: [(&str, Reading); 7] = [
         let mut merged = path.to_vec();
         merged.dedup_by(|next, before| *next == b'/' && *before == b'/');
         merged
+    }),
+    ("cuts segments at ;", |path| {
+        let front = |segment: &[u8]| segment.split(|byte| *byte == b';').next().unwrap_or_default().to_vec();
+        path.split(|byte| *byte == b'/').map(front).collect::<Vec<_>>().join(&b'/')
     }),
     ("ends it at NUL", |path| path.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()),
     ("removes dot segments", without_dot_segments),
