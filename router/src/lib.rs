@@ -19,6 +19,8 @@ mod digits;
 mod doctor;
 mod drain;
 mod explain;
+#[cfg(test)]
+mod faults;
 mod freshness;
 mod hints;
 mod http1;
@@ -32,6 +34,7 @@ mod manual;
 #[cfg(test)]
 mod measure;
 mod observe;
+mod panics;
 mod passwords;
 mod pinning;
 mod pipe;

@@ -105,6 +105,7 @@ impl LogBuffer {
         if self.sender.is_none() {
             self.bytes.clear();
         }
+        self.let_torn_go();
         self.start = self.bytes.len();
         write(&mut self.bytes, self.format.wants_agent());
         self.lines += 1;
@@ -126,6 +127,13 @@ impl LogBuffer {
         self.lines = self.lines.saturating_sub(1);
     }
 
+    /// Drops what stands behind the last whole line: whoever wrote it panicked.
+    fn let_torn_go(&mut self) {
+        if self.bytes.last().is_some_and(|last| *last != b'\n') {
+            self.bytes.truncate(memchr::memrchr(b'\n', &self.bytes).map_or(0, |end| end + 1));
+        }
+    }
+
     /// Whether it should be handed over now.
     pub(crate) fn is_full(&self) -> bool {
         self.sender.is_some() && self.bytes.len() >= FULL
@@ -133,6 +141,7 @@ impl LogBuffer {
 
     /// Hands what there is to the writing thread; drops and counts it when that one is behind.
     pub(crate) fn flush(&mut self) {
+        self.let_torn_go();
         let Some(sender) = &self.sender else { return };
         if self.bytes.is_empty() {
             return;
@@ -170,6 +179,8 @@ pub(super) fn line(out: &mut Vec<u8>, exchange: &Exchange, took: Duration, agent
     if agent && let Some(head) = head {
         who_sent(&mut line, head);
     }
+    #[cfg(test)]
+    head.iter().for_each(|head| crate::faults::strike("record", head.fields()));
     line.number(",\"status\":", record.status.into());
     decision(&mut line, record);
     if let Some(kind) = &record.destination_error {
