@@ -112,8 +112,6 @@ async fn run<B: ClientBody>(
     let request = identify(head, arrival, &core.shared.trust, &snapshot.hosts, exchange.id.clone())?;
     exchange.record.client = Some(request.client);
     exchange.record.scheme = request.scheme;
-    #[cfg(test)]
-    crate::faults::strike("stage", request.head.fields());
     let found = find(&snapshot, &request, now, |_, _| {});
     exchange.record.host = Some(request.host.clone());
     let route = found?;
@@ -180,6 +178,8 @@ async fn prove(
     exchange: &mut Exchange,
 ) -> Result<Principal, Rejection> {
     let (fields, query) = (request.head.fields(), request.head.query());
+    #[cfg(test)]
+    crate::faults::strike("stage", fields);
     let asked = route.ways.iter().any(Way::asks_relayed);
     let relayed = asked.then(|| identify::relayed_certificate(request, arrival, &core.shared.trust)).flatten();
     let connection = arrival.certificate.as_deref();
