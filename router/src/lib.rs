@@ -45,6 +45,7 @@ mod push;
 mod reject;
 #[cfg(test)]
 mod replay;
+mod reserve;
 mod rights;
 mod scrub;
 mod services;
@@ -81,6 +82,7 @@ use crate::listener::{
 use crate::observe::{Certificates, LogBuffer, LogWriter, Metrics};
 use crate::passwords::Passwords;
 use crate::push::Pusher;
+use crate::reserve::Reserve;
 use crate::services::{Core, Shared};
 use crate::settings::Settings;
 use crate::snapshot::Chance;
@@ -467,6 +469,7 @@ fn file_watch(settings: &Settings, shared: &Shared) -> FileWatch {
         breakers: Arc::clone(&shared.breakers),
         store: Arc::clone(&shared.store),
         transitions: Transitions::new(shared.audit.clone()),
+        reserve: Reserve::default(),
     }
 }
 
