@@ -17,6 +17,7 @@ mod crowds;
 mod doctor;
 mod downgrades;
 mod draining;
+mod events;
 mod explaining;
 mod external_authorizer;
 mod files;
