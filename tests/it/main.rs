@@ -23,6 +23,7 @@ mod external_authorizer;
 mod files;
 mod forwarding;
 mod grpc;
+mod hellos;
 mod hostile_answers;
 mod http2;
 mod identity;
