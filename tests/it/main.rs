@@ -4,6 +4,7 @@
 
 mod access_log;
 mod addresses;
+mod amplification;
 mod api_keys;
 mod audit;
 mod authorization;
