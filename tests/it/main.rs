@@ -10,6 +10,7 @@ mod audit;
 mod authorization;
 mod breaker;
 mod canaries;
+mod cancelling;
 mod certificates;
 mod changes;
 mod client_certificates;
