@@ -27,6 +27,7 @@ mod forwarding;
 mod grpc;
 mod hellos;
 mod hostile_answers;
+mod hostile_sessions;
 mod http2;
 mod identity;
 mod identity_headers;
