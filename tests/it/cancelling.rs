@@ -120,7 +120,7 @@ fn descriptors(router: &Router) -> usize {
 #[test]
 fn what_a_client_takes_back_is_taken_back_from_the_destination() {
     for (protocol, (port, mut told)) in [("http1", over_http1()), ("h2c", over_http2())] {
-        let times = runs(&format!("requests over {protocol} that are taken back"), 90, 10_000);
+        let times = runs(&format!("requests over {protocol} that are taken back"), 90, 10_002);
         let boundary = boundary_with(&[port], "").replace("addresses:", &format!("protocol: {protocol}, addresses:"));
         let site = Site::new(&boundary, &[registration("/", port, "")]);
         let router = Router::start(&site.merged(), &["--workers", "1"], &[]);
