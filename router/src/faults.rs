@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -27,6 +28,14 @@ pub(crate) fn strike(place: &str, fields: &Fields) {
 pub(crate) fn strike_at(piece: &[u8]) {
     assert!(!piece.starts_with(b"strike!"), "struck at a body");
 }
+
+/// Panics where a core is looked after, once for each that was asked for, in whichever router comes by.
+pub(crate) fn strike_at_tending() {
+    let asked = TENDING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |asked| asked.checked_sub(1));
+    assert!(asked.is_err(), "struck while tending");
+}
+
+static TENDING: AtomicUsize = AtomicUsize::new(0);
 
 /// A router of one core in this process, before a destination.
 struct Scene {
@@ -180,6 +189,22 @@ fn a_record_that_panics_harms_no_answer_and_no_other_line() {
     drop((client, lost));
     scene.is_at_rest(1.0);
     assert_eq!(scene.log().len(), 3);
+}
+
+#[test]
+fn a_core_that_panics_while_it_is_looked_after_goes_on() {
+    let origin = Origin::named("orders");
+    let scene = Scene::before(origin.port());
+    let mut kept = scene.client();
+    for _ in 0..5 {
+        // Whichever router of this process takes them: each test here would see its core end.
+        TENDING.fetch_add(2, Ordering::SeqCst);
+        eventually("the panics", || (TENDING.load(Ordering::SeqCst) == 0).then_some(()));
+        assert_eq!(kept.send(&Request::new("GET", "/")).status, 200);
+        assert_eq!(scene.client().send(&Request::new("GET", "/")).status, 200);
+    }
+    drop(kept);
+    scene.is_at_rest(0.0);
 }
 
 /// Several requests at once on one connection of HTTP/2.

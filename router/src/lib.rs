@@ -58,6 +58,7 @@ mod upstream;
 mod websocket;
 
 use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -539,7 +540,8 @@ fn serve_core(parts: CoreParts) {
 async fn tend(core: &Core) {
     const TEND: Duration = Duration::from_millis(250);
     loop {
-        core.tend();
+        // What fails here is tried again; its thread must not end, with every connection on it.
+        let _ = catch_unwind(AssertUnwindSafe(|| core.tend()));
         tokio::select! {
             () = tokio::time::sleep(TEND) => {}
             () = core.shared.drain.reached(Phase::Over) => return,
