@@ -134,6 +134,8 @@ impl<B: ClientBody> ClientBody for Metered<B> {
     }
 
     fn consume(&mut self, bytes: usize) {
+        #[cfg(test)]
+        crate::faults::strike_at(self.inner.piece());
         self.left -= bytes as u64;
         if let Some(counted) = &self.counted {
             counted.set(counted.get() + bytes as u64);

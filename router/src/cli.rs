@@ -242,6 +242,7 @@ fn run_serve(serve: &Serve) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     start_logging();
+    crate::panics::tell();
     // Signals must be caught before the first thread: a thread inherits what is blocked.
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let router = Router::start(loaded.settings);

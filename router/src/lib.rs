@@ -19,6 +19,8 @@ mod digits;
 mod doctor;
 mod drain;
 mod explain;
+#[cfg(test)]
+mod faults;
 mod freshness;
 mod hints;
 mod http1;
@@ -32,6 +34,7 @@ mod manual;
 #[cfg(test)]
 mod measure;
 mod observe;
+mod panics;
 mod passwords;
 mod pinning;
 mod pipe;
@@ -42,6 +45,7 @@ mod push;
 mod reject;
 #[cfg(test)]
 mod replay;
+mod reserve;
 mod rights;
 mod scrub;
 mod services;
@@ -54,6 +58,7 @@ mod upstream;
 mod websocket;
 
 use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,6 +83,7 @@ use crate::listener::{
 use crate::observe::{Certificates, LogBuffer, LogWriter, Metrics};
 use crate::passwords::Passwords;
 use crate::push::Pusher;
+use crate::reserve::Reserve;
 use crate::services::{Core, Shared};
 use crate::settings::Settings;
 use crate::snapshot::Chance;
@@ -476,6 +482,7 @@ fn file_watch(settings: &Settings, shared: &Shared) -> FileWatch {
         breakers: Arc::clone(&shared.breakers),
         store: Arc::clone(&shared.store),
         transitions: Transitions::new(shared.audit.clone()),
+        reserve: Reserve::default(),
     }
 }
 
@@ -545,7 +552,8 @@ fn serve_core(parts: CoreParts) {
 async fn tend(core: &Core) {
     const TEND: Duration = Duration::from_millis(250);
     loop {
-        core.tend();
+        // What fails here is tried again; its thread must not end, with every connection on it.
+        let _ = catch_unwind(AssertUnwindSafe(|| core.tend()));
         tokio::select! {
             () = tokio::time::sleep(TEND) => {}
             () = core.shared.drain.reached(Phase::Over) => return,

@@ -5,10 +5,12 @@
 //! Must never know how a stage decides.
 
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use postern_config::document::Mode;
@@ -62,7 +64,9 @@ pub(crate) async fn handle<B: ClientBody>(
         exchange.record.status = answer.status.as_u16();
         return (exchange, Answer::Local(answer));
     }
-    match run(core, arrival, head, body, &mut exchange).await {
+    // What panics is dropped whole, and the record says no more than what was true when it was written.
+    let ran = AssertUnwindSafe(run(core, arrival, head, body, &mut exchange)).catch_unwind().await;
+    match ran.unwrap_or_else(|_| Err(Rejection::new(Reason::Internal, "the router panicked over this request"))) {
         Ok(answer) => {
             exchange.answered(&answer.head);
             (exchange, Answer::Upstream(answer))
@@ -174,6 +178,8 @@ async fn prove(
     exchange: &mut Exchange,
 ) -> Result<Principal, Rejection> {
     let (fields, query) = (request.head.fields(), request.head.query());
+    #[cfg(test)]
+    crate::faults::strike("stage", fields);
     let asked = route.ways.iter().any(Way::asks_relayed);
     let relayed = asked.then(|| identify::relayed_certificate(request, arrival, &core.shared.trust)).flatten();
     let connection = arrival.certificate.as_deref();

@@ -196,6 +196,8 @@ impl Core {
     /// What need not be done on a request's way: hands the log over, lets go of what a new snapshot no longer
     /// serves, frees the old one.
     pub(crate) fn tend(&self) {
+        #[cfg(test)]
+        crate::faults::strike_at_tending();
         self.log.borrow_mut().flush();
         self.traces.borrow_mut().tend();
         self.exchange_hints();

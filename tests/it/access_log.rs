@@ -1,6 +1,12 @@
 //! The access log in the forms that are asked for, and as much of it as a route asks for.
 
-use postern_tests::{Origin, Request, Router, Site, boundary_with, registration, run_in};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use postern_tests::{Client, Origin, Request, Router, Site, boundary_with, eventually, registration, run_in};
 
 fn logged(policies: &str, environment: &[(&str, &str)], requests: &[Request]) -> Vec<String> {
     let origin = Origin::named("orders");
@@ -65,4 +71,90 @@ fn a_route_may_have_a_share_of_its_lines_and_all_that_went_wrong() {
         assert_eq!(refused, 20, "{share}");
         assert!(expected.contains(&(lines.len() - refused)), "{share}: {}", lines.len() - refused);
     }
+}
+
+/// A router that logs to a pipe.
+struct Piped {
+    router: Router,
+    pipe: std::path::PathBuf,
+    _origin: Origin,
+    _site: Site,
+}
+
+impl Piped {
+    fn start() -> Self {
+        let origin = Origin::named("orders");
+        let site = Site::new(&boundary_with(&[origin.port()], ""), &[registration("/", origin.port(), "")]);
+        let pipe = site.path().join("access.pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let flags = ["--access-log", pipe.to_str().unwrap(), "--workers", "1"];
+        let router = Router::start(&site.merged(), &flags, &[]);
+        router.until_ready();
+        Self { router, pipe, _origin: origin, _site: site }
+    }
+
+    /// One request that makes a long line.
+    fn ask(&self, client: &mut Client) {
+        let answer = client.send(&Request::new("GET", &format!("/{}", "a".repeat(7_000))));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    fn dropped(&self) -> f64 {
+        self.router.metric("postern_access_log_dropped_total")
+    }
+
+    /// Reads on until every line was written or is counted; each must be whole.
+    fn settle(&self, read: impl Read + Send + 'static, sent: u32) {
+        let lines = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in BufReader::new(read).lines().map_while(Result::ok) {
+                let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+                assert_eq!(told["status"], 200);
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        eventually("every line to be read or counted", || {
+            (lines.load(Ordering::SeqCst) as f64 + self.dropped() == f64::from(sent)).then_some(())
+        });
+        assert!(lines.load(Ordering::SeqCst) >= 64, "a pipe and what waits hold more than that");
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_costs_lines_and_no_request() {
+    let scene = Piped::start();
+    let mut client = scene.router.client();
+    let mut sent = 0;
+    // What waits for the pipe is bounded: before a thousand of them, some are dropped.
+    while scene.dropped() < 20.0 {
+        scene.ask(&mut client);
+        sent += 1;
+        assert!(sent < 1_000, "none of {sent} lines was dropped");
+    }
+    scene.settle(File::open(&scene.pipe).unwrap(), sent);
+    // Whoever reads from now on misses nothing more.
+    let before = scene.dropped();
+    scene.ask(&mut client);
+    assert_eq!(scene.dropped(), before);
+}
+
+#[test]
+fn a_pipe_that_is_read_slowly_gets_whole_lines() {
+    let scene = Piped::start();
+    let mut client = scene.router.client();
+    let mut pipe = File::open(&scene.pipe).unwrap();
+    let (mut sent, mut read) = (0, Vec::new());
+    while scene.dropped() < 20.0 {
+        scene.ask(&mut client);
+        sent += 1;
+        assert!(sent < 2_000, "none of {sent} lines was dropped");
+        // A fourth of what comes; after the first of them it is there already.
+        if sent > 40 {
+            let mut piece = [0; 1_800];
+            let bytes = pipe.read(&mut piece).unwrap();
+            read.extend_from_slice(&piece[..bytes]);
+        }
+    }
+    scene.settle(std::io::Cursor::new(read).chain(pipe), sent);
 }

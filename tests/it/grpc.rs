@@ -1,10 +1,11 @@
 //! gRPC through the router: another implementation's client and server see nothing of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use postern_tests::{
-    Authority, EchoClient, EchoServer, GrpcServer, HOST, Router, Site, Validity, asking, python_program, registration,
+    Authority, EchoClient, EchoServer, GrpcServer, HOST, Router, Site, Validity, asking, eventually, python_program,
+    registration, runs,
 };
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Request};
@@ -200,4 +201,34 @@ fn a_destination_that_goes_away_in_the_middle_is_told_as_unavailable() {
             assert_eq!(answers.next().await.unwrap().unwrap_err().code(), Code::Unavailable);
         }
     });
+}
+
+#[test]
+fn each_of_many_streams_is_told_when_their_destination_goes() {
+    let count = runs("streams of gRPC whose destination goes", 300, 2_000);
+    let mut server = EchoServer::start();
+    let site = Site::new(&boundary(server.port()), &[registration("/", server.port(), "")]);
+    let router = Router::serve(&site.merged());
+    block_on(async {
+        let mut chats = Vec::new();
+        while chats.len() < count {
+            // As many as one connection may have.
+            let client = EchoClient::connect(router.address(), HOST).await;
+            for _ in 0..100.min(count - chats.len()) {
+                chats.push(client.chat().await.unwrap());
+            }
+        }
+        for (sender, answers) in &mut chats {
+            sender.send(Bytes::from_static(b"a")).await.unwrap();
+            assert_eq!(answers.next().await.unwrap().unwrap(), "re: a");
+        }
+        let began = Instant::now();
+        server.kill();
+        for (_, answers) in &mut chats {
+            assert_eq!(answers.next().await.unwrap().unwrap_err().code(), Code::Unavailable);
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "the last was told after {:?}", began.elapsed());
+        eprintln!("{count} were told within {:?}", began.elapsed());
+    });
+    eventually("nothing to be left", || (router.metric("postern_active_requests") == 0.0).then_some(()));
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
@@ -21,9 +21,10 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status, Streaming};
 
-/// A server of the contract, on a thread of its own; ends with the test's process.
+/// A server of the contract, on a thread of its own; ends when it is dropped.
 pub struct EchoServer {
     port: u16,
+    alive: Option<oneshot::Sender<()>>,
     cancelled: Arc<AtomicUsize>,
 }
 
@@ -35,15 +36,24 @@ impl EchoServer {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         listener.set_nonblocking(true).unwrap();
+        let (alive, killed) = oneshot::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let incoming =
                     TcpIncoming::from(tokio::net::TcpListener::from_std(listener).unwrap()).with_nodelay(Some(true));
-                Server::builder().add_service(echo).serve_with_incoming(incoming).await.unwrap();
+                tokio::select! {
+                    served = Server::builder().add_service(echo).serve_with_incoming(incoming) => served.unwrap(),
+                    _ = killed => {}
+                }
             });
         });
-        Self { port, cancelled }
+        Self { port, alive: Some(alive), cancelled }
+    }
+
+    /// Ends it without a word, connections and all.
+    pub fn kill(&mut self) {
+        self.alive = None;
     }
 
     /// Its port on the loopback address.

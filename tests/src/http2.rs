@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -214,12 +215,42 @@ pub fn over_secure_http2(
     })
 }
 
+/// Talks over one connection of HTTP/2, inside TLS when there is a client of it; fails when that takes longer than half a
+/// minute.
+pub fn talk_http2<T>(
+    secure: Option<&TlsClient>,
+    address: SocketAddr,
+    talk: impl AsyncFnOnce(h2::client::SendRequest<Bytes>) -> T,
+) -> T {
+    let config = secure.map(|client| client.clone().offering(&["h2"]).config());
+    run(async move {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let sender = match config {
+            None => shake(stream).await,
+            Some(config) => {
+                let name = ServerName::try_from(crate::HOST).unwrap();
+                shake(tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()).await
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), talk(sender)).await.expect("it hangs")
+    })
+}
+
+async fn shake<S>(stream: S) -> h2::client::SendRequest<Bytes>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
 async fn call_all<S>(stream: S, requests: Vec<Message>) -> Vec<Result<Message, h2::Error>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
-    tokio::spawn(connection);
+    let mut sender = shake(stream).await;
     let mut answers = Vec::new();
     for request in requests {
         answers.push(call(&mut sender, request).await);

@@ -56,7 +56,7 @@ pub use exposition::{Exposition, Form, MetricFamily, Sample};
 pub use front::{Front, aws_error, is_call};
 pub use grpc::GrpcServer;
 pub use holders::{Says, Serial};
-pub use http2::{Http2Origin, Message, over_http2, over_secure_http2};
+pub use http2::{Http2Origin, Message, over_http2, over_secure_http2, talk_http2};
 pub use issuer::PublishingIssuer;
 pub use load::{Load, Tally};
 pub use manual::is_documented;

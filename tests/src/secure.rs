@@ -72,6 +72,17 @@ impl TlsClient {
         self.config
     }
 
+    /// The bytes that a handshake begins with.
+    pub fn hello(&self, name: &str) -> Vec<u8> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut connection = ClientConnection::new(Arc::new(self.config.clone()), name).unwrap();
+        let mut bytes = Vec::new();
+        while connection.wants_write() {
+            connection.write_tls(&mut bytes).unwrap();
+        }
+        bytes
+    }
+
     /// Connects and shakes hands, asking for a name (for an address nothing is asked).
     pub fn connect(&self, address: SocketAddr, name: &str) -> io::Result<Secured> {
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;

@@ -6,10 +6,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use crate::body::ClientBody;
+use crate::reject::{Reason, Rejection};
 use crate::upstream::{UpstreamBody, UpstreamFault};
 
 /// An answer's body, and what is left of its request.
@@ -21,15 +23,28 @@ struct Shared<B> {
     pump: Cell<Option<Waker>>,
     /// Who waits for the answer.
     reader: Cell<Option<Waker>>,
+    /// Moving the request panicked, and nobody moves it any more.
+    broken: Cell<bool>,
 }
 
 impl<B: ClientBody + 'static> BothWays<B> {
     pub(super) fn new(body: UpstreamBody<B>) -> Self {
         let uploads = body.is_uploading();
-        let shared = Rc::new(Shared { body: RefCell::new(body), pump: Cell::default(), reader: Cell::default() });
+        let shared = Rc::new(Shared {
+            body: RefCell::new(body),
+            pump: Cell::default(),
+            reader: Cell::default(),
+            broken: Cell::default(),
+        });
         if uploads {
             let weak = Rc::downgrade(&shared);
-            tokio::task::spawn_local(poll_fn(move |context| poll_pump(&weak, context)));
+            tokio::task::spawn_local(poll_fn(move |context| {
+                let polled = catch_unwind(AssertUnwindSafe(|| poll_pump(&weak, context)));
+                polled.unwrap_or_else(|_| {
+                    weak.upgrade().inspect(|shared| shared.give_up());
+                    Poll::Ready(())
+                })
+            }));
         }
         Self(shared)
     }
@@ -40,6 +55,10 @@ impl<B: ClientBody + 'static> BothWays<B> {
         context: &mut Context<'_>,
         take: impl FnOnce(&mut UpstreamBody<B>, bool) -> T,
     ) -> Poll<Result<T, UpstreamFault>> {
+        if self.0.broken.get() {
+            let why = "the router panicked over the rest of this request";
+            return Poll::Ready(Err(Rejection::new(Reason::Internal, why).into()));
+        }
         let mut body = self.0.body.borrow_mut();
         let polled = body.poll_piece(context);
         if body.is_uploading() {
@@ -58,6 +77,14 @@ impl<B: ClientBody + 'static> BothWays<B> {
     /// Whether everything was had.
     pub(super) fn is_over(&self) -> bool {
         self.0.body.borrow().is_over()
+    }
+}
+
+impl<B> Shared<B> {
+    /// Whoever waits for the answer is told that there will be none.
+    fn give_up(&self) {
+        self.broken.set(true);
+        wake(&self.reader);
     }
 }
 

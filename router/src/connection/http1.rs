@@ -56,7 +56,8 @@ where
         };
         let asked = Asked::of(&head);
         let (exchange, answer) = pipeline::handle(core, arrival, head, &mut reader).await;
-        let ending = asked.closes || shared.drain.is_ending();
+        // What was reading the request when it panicked may not know where the next one begins.
+        let ending = asked.closes || shared.drain.is_ending() || exchange.has_panicked();
         let after = match answer {
             Answer::Local(answer) => {
                 let ending = ending || !reader.can_drain();

@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -284,22 +285,15 @@ enum Next {
     Trailers(HeaderMap),
 }
 
-impl Body for AnswerBody {
-    type Data = Piece;
-    type Error = UpstreamFault;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, UpstreamFault>>> {
-        let this = &mut *self;
-        let stream = &this.stream;
-        let body = match &mut this.source {
+impl AnswerBody {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, UpstreamFault>>> {
+        let stream = &self.stream;
+        let body = match &mut self.source {
             Source::Local(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(stream.piece(bytes))))),
             Source::Upstream(body) => body,
         };
         body.read_at_most(std::task::ready!(stream.poll_room(context)));
-        let exchange = &mut this.exchange;
+        let exchange = &mut self.exchange;
         let next = body.poll_piece(context, |body, more| {
             if !more {
                 exchange.answer_complete(0);
@@ -313,7 +307,7 @@ impl Body for AnswerBody {
         match std::task::ready!(next) {
             Ok((Some(Next::Data(bytes)), over)) => {
                 if over {
-                    this.exchange.answer_complete(0);
+                    self.exchange.answer_complete(0);
                 }
                 Poll::Ready(Some(Ok(Frame::data(stream.piece(bytes)))))
             }
@@ -322,15 +316,32 @@ impl Body for AnswerBody {
                 Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }
             Ok((None, _)) => Poll::Ready(None),
-            Err(fault) => {
-                this.exchange.answer_failed(fault.reason);
-                if this.exchange.is_grpc() {
-                    this.source = Source::Local(None);
-                    return Poll::Ready(Some(Ok(Frame::trailers(reject::grpc::trailers(fault.reason)))));
-                }
-                Poll::Ready(Some(Err(fault)))
-            }
+            Err(fault) => Poll::Ready(Some(self.fail(fault))),
         }
+    }
+
+    /// The answer breaks off: what its client is told.
+    fn fail(&mut self, fault: UpstreamFault) -> Result<Frame<Piece>, UpstreamFault> {
+        self.exchange.answer_failed(fault.reason);
+        self.source = Source::Local(None);
+        if self.exchange.is_grpc() { Ok(Frame::trailers(reject::grpc::trailers(fault.reason))) } else { Err(fault) }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Piece;
+    type Error = UpstreamFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Piece>, UpstreamFault>>> {
+        // A panic here would end the stream without a word of its reason.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.poll_next(context)));
+        polled.unwrap_or_else(|_| {
+            let fault = Rejection::new(Reason::Internal, "the router panicked over this answer").into();
+            Poll::Ready(Some(self.fail(fault)))
+        })
     }
 
     fn is_end_stream(&self) -> bool {

@@ -19,8 +19,10 @@ mod way;
 mod writer;
 
 use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
+use futures_util::FutureExt;
 use tokio::net::TcpStream;
 
 use self::http1::End;
@@ -46,7 +48,13 @@ pub(crate) async fn serve(core: Rc<Core>, stream: Stream, arrival: Arrival) {
         let Some(read) = http1::preface(&core, &io).await else { return };
         return Box::pin(http2::serve(core, Rewound::new(read, io.into_inner()), arrival)).await;
     }
-    match http1::serve(&core, &io, &arrival).await {
+    let served = AssertUnwindSafe(http1::serve(&core, &io, &arrival)).catch_unwind().await;
+    // In the middle of an answer, perhaps.
+    let end = served.unwrap_or_else(|_| {
+        io.borrow().abort();
+        End::Closed
+    });
+    match end {
         End::Closed => {}
         // Boxed, so that no other connection has the size of these.
         End::Http2(read) => Box::pin(http2::serve(core, Rewound::new(read, io.into_inner()), arrival)).await,

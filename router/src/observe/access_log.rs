@@ -3,11 +3,14 @@
 //!
 //! A sink that does not take its lines costs lines, which are counted, and never a request.
 
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -37,14 +40,16 @@ impl LogWriter {
     /// # Errors
     /// When the file cannot be opened.
     pub(crate) fn start(sink: &str, format: LogFormat) -> std::io::Result<Self> {
-        let out: Box<dyn Write + Send> = match sink {
-            "stdout" => Box::new(std::io::stdout()),
-            path => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
+        let out = match sink {
+            "stdout" => File::from(std::io::stdout().as_fd().try_clone_to_owned()?),
+            path => open(Path::new(path))?,
         };
         let (sender, receiver) = sync_channel(WAITING);
+        let dropped = Arc::default();
+        let mut sink = Sink::new(out, Arc::clone(&dropped));
         let thread = std::thread::Builder::new().name("access-log".to_owned());
-        let thread = thread.spawn(move || write_out(&receiver, out))?;
-        Ok(Self { sender, dropped: Arc::default(), format: Arc::new(format), thread })
+        let thread = thread.spawn(move || receiver.iter().for_each(|lines: Vec<u8>| sink.write(&lines)))?;
+        Ok(Self { sender, dropped, format: Arc::new(format), thread })
     }
 
     /// Waits until everything is written that the cores handed over; they must have ended. Not for long: a sink
@@ -75,10 +80,52 @@ impl LogWriter {
     }
 }
 
-fn write_out(receiver: &Receiver<Vec<u8>>, mut out: Box<dyn Write + Send>) {
-    while let Ok(bytes) = receiver.recv() {
-        // A closed pipe or a full disk: the next lines may fare better, and there is nobody to tell.
-        let _ = out.write_all(&bytes).and_then(|()| out.flush());
+/// Opens what lines are appended to. A pipe that nobody reads yet is no reason to wait, nor one whose reader comes and
+/// goes: held open for reading too, it only fills.
+fn open(path: &Path) -> std::io::Result<File> {
+    if std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
+        return OpenOptions::new().read(true).write(true).open(path);
+    }
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// What lines are written to, whole or not at all.
+struct Sink<W> {
+    out: W,
+    /// What is to be written still of a line that was begun.
+    torn: Vec<u8>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl<W: Write> Sink<W> {
+    fn new(out: W, dropped: Arc<AtomicU64>) -> Self {
+        Self { out, torn: Vec::new(), dropped }
+    }
+
+    /// Writes lines. A closed pipe or a full disk takes some of them or none: the next may fare better, and those are
+    /// counted.
+    fn write(&mut self, lines: &[u8]) {
+        let torn = std::mem::take(&mut self.torn);
+        let rest = &torn[self.put(&torn)..];
+        let written = if rest.is_empty() { self.put(lines) } else { 0 };
+        let left = &lines[written..];
+        let begun = written > 0 && lines[written - 1] != b'\n';
+        let end = if begun { memchr::memchr(b'\n', left).map_or(left.len(), |end| end + 1) } else { 0 };
+        self.torn = [rest, &left[..end]].concat();
+        self.dropped.fetch_add(memchr::memchr_iter(b'\n', &left[end..]).count() as u64, Ordering::Relaxed);
+    }
+
+    /// Writes as much as is taken; says how much.
+    fn put(&mut self, bytes: &[u8]) -> usize {
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.out.write(&bytes[written..]) {
+                Ok(more @ 1..) => written += more,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+        written
     }
 }
 
@@ -105,6 +152,7 @@ impl LogBuffer {
         if self.sender.is_none() {
             self.bytes.clear();
         }
+        self.let_torn_go();
         self.start = self.bytes.len();
         write(&mut self.bytes, self.format.wants_agent());
         self.lines += 1;
@@ -126,6 +174,13 @@ impl LogBuffer {
         self.lines = self.lines.saturating_sub(1);
     }
 
+    /// Drops what stands behind the last whole line: whoever wrote it panicked.
+    fn let_torn_go(&mut self) {
+        if self.bytes.last().is_some_and(|last| *last != b'\n') {
+            self.bytes.truncate(memchr::memrchr(b'\n', &self.bytes).map_or(0, |end| end + 1));
+        }
+    }
+
     /// Whether it should be handed over now.
     pub(crate) fn is_full(&self) -> bool {
         self.sender.is_some() && self.bytes.len() >= FULL
@@ -133,6 +188,7 @@ impl LogBuffer {
 
     /// Hands what there is to the writing thread; drops and counts it when that one is behind.
     pub(crate) fn flush(&mut self) {
+        self.let_torn_go();
         let Some(sender) = &self.sender else { return };
         if self.bytes.is_empty() {
             return;
@@ -170,6 +226,8 @@ pub(super) fn line(out: &mut Vec<u8>, exchange: &Exchange, took: Duration, agent
     if agent && let Some(head) = head {
         who_sent(&mut line, head);
     }
+    #[cfg(test)]
+    head.iter().for_each(|head| crate::faults::strike("record", head.fields()));
     line.number(",\"status\":", record.status.into());
     decision(&mut line, record);
     if let Some(kind) = &record.destination_error {
@@ -251,5 +309,44 @@ fn policies(line: &mut Line<'_>, verdicts: &[Verdict]) {
     }
     if verdicts.iter().any(|verdict| verdict.would_set().is_some()) {
         line.text(",\"shadow_set\":", &verdicts.iter().filter_map(Verdict::would_set).collect::<Vec<_>>().join(", "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// Takes so many bytes at a time; at zero it takes nothing.
+    struct Moody(Vec<u8>, std::vec::IntoIter<usize>);
+
+    impl Write for Moody {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let most = self.1.next().unwrap_or(usize::MAX).min(bytes.len());
+            self.0.extend_from_slice(&bytes[..most]);
+            if most == 0 { Err(ErrorKind::StorageFull.into()) } else { Ok(most) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_whole_lines_and_the_others_are_counted() {
+        for takes in
+            [vec![], vec![0], vec![3, 0], vec![4, 0, 0], vec![5, 0, 2, 0, 1, 0], vec![11, 0, 0, 1], vec![1; 40]]
+        {
+            let dropped: Arc<AtomicU64> = Arc::default();
+            let mut sink = Sink::new(Moody(Vec::new(), takes.clone().into_iter()), Arc::clone(&dropped));
+            for lines in ["one\ntwo\nthree\n", "four\nfive\n", "six\n", "seven\n"] {
+                sink.write(lines.as_bytes());
+            }
+            let text = String::from_utf8(sink.out.0).unwrap();
+            let known = ["one", "two", "three", "four", "five", "six", "seven"];
+            assert!(text.ends_with("seven\n") && text.lines().all(|line| known.contains(&line)), "{takes:?}: {text}");
+            assert_eq!(text.lines().count() as u64 + dropped.load(Ordering::Relaxed), 7, "{takes:?}: {text}");
+        }
     }
 }

@@ -27,8 +27,11 @@ mod sparse;
 mod traced;
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread::panicking;
+
 use tokio::time::Instant;
 
 pub(crate) use access_log::{FIELDS as ACCESS_LOG_FIELDS, LogBuffer, LogWriter};
@@ -171,6 +174,11 @@ impl Exchange {
         }
     }
 
+    /// Whether the router failed over it: what was at work on it is in no known state.
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.record.reason == Some(Reason::Internal)
+    }
+
     /// 32 random bits.
     #[allow(clippy::cast_possible_truncation, reason = "any 32 of the bits are as random as the others")]
     fn random(&self) -> u32 {
@@ -179,6 +187,8 @@ impl Exchange {
 
     /// So many bytes of the answer's body went to the client.
     pub(crate) fn answer_bytes(&mut self, bytes: u64) {
+        #[cfg(test)]
+        self.head.iter().for_each(|head| crate::faults::strike("answer", head.fields()));
         self.bytes_out += bytes;
     }
 
@@ -195,12 +205,13 @@ impl Exchange {
     }
 }
 
-impl Drop for Exchange {
-    fn drop(&mut self) {
+impl Exchange {
+    fn finish(&mut self) {
         if self.ended == Ended::Open && self.record.reason.is_none() {
-            self.record.reason = Some(Reason::ClientClosed);
+            let reason = if panicking() { Reason::Internal } else { Reason::ClientClosed };
+            self.record.reason = Some(reason);
             if self.record.status == 0 {
-                self.record.status = Reason::ClientClosed.status().as_u16();
+                self.record.status = reason.status().as_u16();
             }
         }
         let took = self.started.elapsed();
@@ -212,5 +223,12 @@ impl Drop for Exchange {
             audited::note(audit, self);
         }
         self.keep_trace(took);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // A panic out of here would end the process where it meets another.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.finish()));
     }
 }

@@ -26,6 +26,7 @@ use super::store::Store;
 use super::transition::{Coming, Transitions};
 use crate::breaker::Breakers;
 use crate::freshness::unix_now;
+use crate::reserve::{self, Reserve};
 
 /// What wakes the watching thread.
 pub(crate) enum Wake {
@@ -50,7 +51,12 @@ pub(crate) struct FileWatch {
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) store: Arc<Store>,
     pub(crate) transitions: Transitions,
+    /// Let go of for as long as a file is judged.
+    pub(crate) reserve: Reserve,
 }
+
+/// The word for what the system does not let be read.
+const UNREADABLE: &str = "unreadable";
 
 /// What was seen last, so that the same bytes are not judged twice.
 #[derive(Default)]
@@ -153,11 +159,13 @@ impl FileWatch {
 
     /// One look at the file; does nothing when it is the one that was judged last.
     fn look(&self, seen: &mut Seen) {
-        let fingerprint = self.fingerprint();
+        self.reserve.take();
+        let mut fingerprint = self.fingerprint();
         if seen.fingerprint.as_ref() == Some(&fingerprint) && fingerprint.merged.is_some() {
             return;
         }
         let started = Instant::now();
+        self.reserve.release();
         match self.read(&self.path) {
             // The same bytes again, perhaps after others: they were judged, and are what is served or not.
             Ok((reading, _, bytes)) if seen.bytes == Some(bytes) => {
@@ -171,9 +179,14 @@ impl FileWatch {
             }
             Err((reason, message)) => {
                 seen.bytes = None;
+                if reason == UNREADABLE {
+                    // What the system refuses now it may grant a moment later, with the same file lying there.
+                    fingerprint.merged = None;
+                }
                 self.reject(reason, message);
             }
         }
+        self.reserve.take();
         seen.fingerprint = Some(fingerprint);
     }
 
@@ -192,19 +205,24 @@ impl FileWatch {
         let bytes = file::read_bounded(path, limits::MERGED_FILE_BYTES)
             .map_err(|error| (word_of(&error), error.to_string()))?;
         let reading = merged::read(&bytes, self.key.as_ref()).map_err(|error| (error.reason(), error.to_string()))?;
-        let secrets = self.secrets().only(&secrets::names_in(reading.content.boundary.document()));
+        let secrets = self
+            .secrets()
+            .map_err(|error| (UNREADABLE, error.to_string()))?
+            .only(&secrets::names_in(reading.content.boundary.document()));
         let both = format!("{}{}", Digest::of(&bytes), Digest::of(&secrets.to_bytes()));
         Ok((reading, secrets, Digest::of(both.as_bytes())))
     }
 
-    fn secrets(&self) -> Secrets {
+    /// An error when the system has no room to read them now: without them callers would be refused who are known.
+    fn secrets(&self) -> Result<Secrets, ReadError> {
         match file::read_bounded(&self.directory().join(secrets::FILE_NAME), limits::BOUNDARY_BYTES).map(Zeroizing::new)
         {
-            Ok(bytes) => Secrets::from_bytes(&bytes).unwrap_or_else(|why| {
+            Ok(bytes) => Ok(Secrets::from_bytes(&bytes).unwrap_or_else(|why| {
                 tracing::error!(why, "secrets cannot be read: issuers that need one have no keys");
                 Secrets::default()
-            }),
-            Err(_) => Secrets::default(),
+            })),
+            Err(ReadError::Io { path, error }) if reserve::is_exhaustion(&error) => Err(ReadError::Io { path, error }),
+            Err(_) => Ok(Secrets::default()),
         }
     }
 
@@ -285,7 +303,7 @@ fn word_of(error: &ReadError) -> &'static str {
         ReadError::NotRegular { .. } => "not_regular",
         ReadError::Empty(_) => "empty",
         ReadError::TooLarge { .. } => "too_large",
-        ReadError::Io { .. } => "unreadable",
+        ReadError::Io { .. } => UNREADABLE,
     }
 }
 

@@ -18,6 +18,11 @@ pub(super) const AGE: Duration = Duration::from_secs(3_600);
 /// How often connections that were idle for too long are looked for.
 pub(super) const REAP_EVERY: Duration = Duration::from_secs(10);
 
+/// Requests lost on kept connections that are sent once more in vain: a tenth of all to a destination, and so many at
+/// once, for those that it loses together when it fails.
+pub(super) const REQUESTS_PER_REPEAT: u32 = 10;
+pub(super) const REPEATS_AT_ONCE: u32 = 10;
+
 /// Interim answers to one request (1xx) that are let pass.
 pub(super) const INTERIM: u32 = 16;
 

@@ -8,6 +8,7 @@
 mod body;
 mod connect;
 mod connections;
+mod credit;
 mod deadline;
 mod http1;
 mod http2;
@@ -208,7 +209,11 @@ impl Upstreams {
             phases.reused = true;
             match answer(&mut kept, upload, method, deadlines, phases).await {
                 Ok(head) => return Ok((kept, head)),
-                Err(failure) if failure.lost && (repeatable || upload.is_unsent()) => upload.rewind(),
+                Err(failure)
+                    if failure.lost && (upload.is_unsent() || repeatable && self.pool.may_repeat(destination)) =>
+                {
+                    upload.rewind();
+                }
                 Err(failure) => return Err(failure.rejection),
             }
             self.repeated.set(self.repeated.get() + 1);
@@ -224,8 +229,15 @@ impl Upstreams {
             None => Box::pin(self.open(destination, deadlines, phases)).await?,
         };
         upload.only_once();
-        let head = answer(&mut connection, upload, method, deadlines, phases).await;
-        head.map(|head| (connection, head)).map_err(|failure| failure.rejection)
+        match answer(&mut connection, upload, method, deadlines, phases).await {
+            Ok(head) => {
+                if phases.attempts > 1 {
+                    self.pool.repeated(destination, head.status());
+                }
+                Ok((connection, head))
+            }
+            Err(failure) => Err(failure.rejection),
+        }
     }
 
     async fn open(

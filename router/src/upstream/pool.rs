@@ -8,8 +8,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use http::StatusCode;
 use tokio::time::{Instant, interval};
 
+use super::credit::Credit;
 use super::http1::Connection;
 use super::limits;
 use crate::snapshot::Destination;
@@ -17,7 +19,7 @@ use crate::snapshot::Destination;
 /// The idle connections of one core.
 #[derive(Default)]
 pub(super) struct Pool {
-    idle: RefCell<HashMap<Arc<str>, VecDeque<Idle>, foldhash::fast::RandomState>>,
+    idle: RefCell<HashMap<Arc<str>, Kept, foldhash::fast::RandomState>>,
     count: Cell<usize>,
     reaped: Cell<bool>,
     /// What is served, and how often that changed.
@@ -32,6 +34,13 @@ pub(super) struct Place {
     changes: u64,
 }
 
+/// Those to one destination.
+#[derive(Default)]
+struct Kept {
+    idle: VecDeque<Idle>,
+    credit: Credit,
+}
+
 struct Idle {
     connection: Box<Connection>,
     since: Instant,
@@ -43,16 +52,27 @@ impl Pool {
     pub(super) fn take(&self, destination: &Destination, surely: bool, now: Instant) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.get_mut(destination.key())?;
-        while let Some(Idle { mut connection, since }) = kept.pop_back() {
+        while let Some(Idle { mut connection, since }) = kept.idle.pop_back() {
             self.count.set(self.count.get() - 1);
             // The key should say as much; the address is asked about again because this is where it counts.
             let permitted = destination.permits(connection.peer()).is_ok();
             if permitted && is_young(&connection, since, now) && connection.is_fit(surely) {
                 connection.stream.presence().set_idle(false);
+                kept.credit.earn();
                 return Some(connection);
             }
         }
         None
+    }
+
+    /// Whether a request that was lost on one of them may be sent again, as far as that is a matter of how many are.
+    pub(super) fn may_repeat(&self, destination: &Destination) -> bool {
+        self.idle.borrow().get(destination.key()).is_none_or(|kept| kept.credit.spend())
+    }
+
+    /// What was sent again was answered with this status.
+    pub(super) fn repeated(&self, destination: &Destination, status: StatusCode) {
+        self.idle.borrow().get(destination.key()).iter().for_each(|kept| kept.credit.answered(status));
     }
 
     /// Where a connection to `destination` goes when its exchange is over.
@@ -74,7 +94,7 @@ impl Pool {
     }
 
     fn recount(&self) {
-        self.count.set(self.idle.borrow().values().map(VecDeque::len).sum());
+        self.count.set(self.idle.borrow().values().map(|kept| kept.idle.len()).sum());
     }
 
     /// What is taken last-in-first-out leaves the rest lying: one task per core looks through it now and then.
@@ -89,8 +109,8 @@ impl Pool {
     /// Drops what is of no use any more.
     pub(super) fn reap(&self, now: Instant) {
         self.idle.borrow_mut().retain(|_, kept| {
-            kept.retain_mut(|idle| is_young(&idle.connection, idle.since, now) && idle.connection.is_fit(false));
-            !kept.is_empty()
+            kept.idle.retain_mut(|idle| is_young(&idle.connection, idle.since, now) && idle.connection.is_fit(false));
+            !kept.idle.is_empty()
         });
         self.recount();
     }
@@ -112,12 +132,12 @@ impl Place {
             Some(kept) => kept,
             None => idle.entry(key).or_default(),
         };
-        if kept.len() >= limits::IDLE_PER_DESTINATION {
-            kept.pop_front();
+        if kept.idle.len() >= limits::IDLE_PER_DESTINATION {
+            kept.idle.pop_front();
             pool.count.set(pool.count.get() - 1);
         }
         connection.stream.presence().set_idle(true);
-        kept.push_back(Idle { connection, since: now });
+        kept.idle.push_back(Idle { connection, since: now });
         pool.count.set(pool.count.get() + 1);
     }
 }

@@ -1,8 +1,8 @@
 //! Many of them, through many reloads: nobody notices, nothing grows.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use postern_tests::websocket::{Pair, Pairs};
+use postern_tests::websocket::{Pair, Pairs, goodbye, rest};
 use postern_tests::{Origin, Site, boundary_with, eventually, registration, runs};
 
 use super::{open, router};
@@ -52,4 +52,36 @@ fn idle_websockets_live_through_reloads_of_other_routes_and_take_no_memory() {
         late / 1024,
     );
     assert!(late.abs_diff(early) <= early / 10, "resident memory went from {early} to {late}");
+}
+
+#[test]
+fn each_of_many_is_told_when_their_destination_goes() {
+    let count = runs("WebSockets whose destination goes", 300, 2_000);
+    let pairs = Pairs::start();
+    let site = super::site(pairs.port(), "");
+    let router = router(&site, &[("POSTERN_ROUTER_LIMITS__CONNECTIONS_PER_ADDRESS", "0")]);
+    let mut open: Vec<Pair> = (0..count).map(|_| pairs.open(router.address(), "/ws")).collect();
+    assert!(open.iter_mut().all(Pair::is_alive));
+    let began = Instant::now();
+    // As a process that is killed: some of its connections end with bytes unread, which is a reset.
+    let mut clients: Vec<_> = open
+        .into_iter()
+        .enumerate()
+        .map(|(number, pair)| {
+            if number % 2 == 0 {
+                socket2::SockRef::from(&pair.destination).set_linger(Some(Duration::ZERO)).unwrap();
+            }
+            pair.client
+        })
+        .collect();
+    for client in &mut clients {
+        assert_eq!(goodbye(&rest(client)), Some(1011));
+    }
+    assert!(began.elapsed() < Duration::from_secs(30), "the last was told after {:?}", began.elapsed());
+    eprintln!("{count} were told within {:?}", began.elapsed());
+    drop(clients);
+    eventually("nothing to be left", || {
+        let open = ["postern_tunnels", "postern_active_requests", "postern_connections"];
+        open.iter().all(|name| router.metric(name) == 0.0).then_some(())
+    });
 }

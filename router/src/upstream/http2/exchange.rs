@@ -122,6 +122,7 @@ impl Upstreams {
         let mut upload = Upload::new(Sending::new(outbound, framing)?, body, framing, Instant::now());
         let repeatable = is_idempotent(&method) && upload.is_bodiless();
         let mut again = true;
+        slot.credit().earn();
         let response = loop {
             let failure = match answer(&slot, destination, &mut upload, &deadlines, phases).await {
                 Ok(response) => break response,
@@ -130,7 +131,7 @@ impl Upstreams {
             let may_repeat = match failure.done {
                 Done::Unsent if slot.reused => true,
                 Done::Unsent | Done::Nothing => upload.is_untouched() && std::mem::take(&mut again),
-                Done::Unknown => repeatable && std::mem::take(&mut again),
+                Done::Unknown => repeatable && std::mem::take(&mut again) && slot.credit().spend(),
                 Done::Whatever => false,
             };
             if !may_repeat {
@@ -145,6 +146,9 @@ impl Upstreams {
             };
         };
         let (parts, stream) = response.into_parts();
+        if phases.attempts > 1 {
+            slot.credit().answered(parts.status);
+        }
         let head = response_head(&parts, &method, stream.is_end_stream())?;
         let body = OverHttp2::new(stream, upload, slot, &head, deadlines);
         Ok(Answer { head, content: Content::Body(UpstreamBody::Http2(Box::new(body))) })

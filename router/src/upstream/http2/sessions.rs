@@ -19,6 +19,7 @@ use tokio::time::{Instant, interval, timeout, timeout_at};
 
 use super::super::connect::Stream;
 use super::super::connections::Presence;
+use super::super::credit::Credit;
 use super::super::limits;
 use super::rejection;
 use crate::reject::{Reason, Rejection};
@@ -41,6 +42,7 @@ pub(in crate::upstream) struct Place {
     room: Notify,
     /// Until when it is believed that the destination agrees on HTTP/1.1 alone.
     http1_until: Cell<Option<Instant>>,
+    credit: Credit,
 }
 
 /// One connection.
@@ -251,6 +253,11 @@ impl Slot {
     /// What sends a request over the session.
     pub(super) fn sender(&self) -> SendRequest<Bytes> {
         self.session.sender.clone()
+    }
+
+    /// How many requests to this destination may be sent once more.
+    pub(super) fn credit(&self) -> &Credit {
+        &self.place.credit
     }
 
     /// The session takes nothing new.
