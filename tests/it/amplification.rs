@@ -10,7 +10,7 @@ use postern_tests::frames::{self, Frame, kind};
 use postern_tests::{RawOrigin, Request, Router, Site, boundary_with, registration, runs};
 
 /// What is let through at once, beyond a tenth.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 64;
 
 /// Sends so many requests to whatever listens there, and holds what arrived against it.
 fn hold(what: &str, port: u16, protocol: &str, clients: usize, arrived: &AtomicUsize) {

@@ -59,7 +59,7 @@ mod tests {
             });
             sent.count()
         };
-        assert_eq!(repeated(StatusCode::SERVICE_UNAVAILABLE), 109);
+        assert_eq!(repeated(StatusCode::SERVICE_UNAVAILABLE), 163);
         assert_eq!(repeated(StatusCode::NOT_FOUND), 1_000);
     }
 }

@@ -21,7 +21,7 @@ pub(super) const REAP_EVERY: Duration = Duration::from_secs(10);
 /// Requests lost on kept connections that are sent once more in vain: a tenth of all to a destination, and so many at
 /// once, for those that it loses together when it fails.
 pub(super) const REQUESTS_PER_REPEAT: u32 = 10;
-pub(super) const REPEATS_AT_ONCE: u32 = 10;
+pub(super) const REPEATS_AT_ONCE: u32 = 64;
 
 /// Interim answers to one request (1xx) that are let pass.
 pub(super) const INTERIM: u32 = 16;
