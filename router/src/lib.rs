@@ -18,6 +18,7 @@ mod connection;
 mod digits;
 mod doctor;
 mod drain;
+mod entrances;
 mod explain;
 #[cfg(test)]
 mod faults;
@@ -77,9 +78,7 @@ use crate::freshness::unix_now;
 use crate::hints::Hints;
 use crate::identity_token::KeyKeeper;
 use crate::limiter::Limiter;
-use crate::listener::{
-    Bounds, CertificateFiles, Clients, Door, Entrance, Incoming, Keeper, Places, SetupError, Spread, TlsSetup,
-};
+use crate::listener::{Bounds, Door, Entrance, Incoming, Spread};
 use crate::observe::{Certificates, LogBuffer, LogWriter, Metrics};
 use crate::passwords::Passwords;
 use crate::push::Pusher;
@@ -91,7 +90,7 @@ use crate::snapshot::compile::Options;
 use crate::snapshot::store::Store;
 use crate::snapshot::transition::Transitions;
 use crate::snapshot::watch::{FileWatch, Wake};
-use crate::stage::identify::{OddNames, Trust};
+use crate::stage::identify::Trust;
 use crate::trace::{Believed, Collector, Outbox, Protocol, Rules, TraceWriter};
 use crate::upstream::{Resolver, Upstreams};
 
@@ -185,7 +184,7 @@ impl Router {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
-        let listeners = open_listeners(&settings, cores)?;
+        let listeners = entrances::open(&settings, cores)?;
         let listen = |error| StartError::Listen { address: settings.admin, error };
         let admin_socket = TcpListener::bind(settings.admin).map_err(listen)?;
         admin_socket.set_nonblocking(true)?;
@@ -209,7 +208,7 @@ impl Router {
                 log: log.as_ref().map_or_else(LogBuffer::off, LogWriter::buffer),
                 traces: traces.as_ref().map(TraceWriter::outbox).unwrap_or_default(),
                 dns_servers: settings.dns_servers.clone(),
-                bounds: bounds(&settings, cores),
+                bounds: entrances::bounds(&settings, cores),
                 entrances,
                 incoming,
                 inquiries,
@@ -284,68 +283,6 @@ impl Router {
             ending.wait();
         }
     }
-}
-
-/// The listeners of the settings, bound, and not yet taking connections.
-#[derive(Default)]
-struct Listeners {
-    addresses: Vec<SocketAddr>,
-    /// For each core, one of each listener.
-    entrances: Vec<Vec<Entrance>>,
-    keepers: Vec<Keeper>,
-    certificates: Vec<Certificates>,
-}
-
-fn open_listeners(settings: &Settings, cores: usize) -> Result<Listeners, StartError> {
-    let mut open = Listeners { entrances: (0..cores).map(|_| Vec::new()).collect(), ..Listeners::default() };
-    for settings::Listener { address, tls, connections, odd_names } in settings.all_listeners() {
-        let listen = |error| StartError::Listen { address, error };
-        let wrong = |error: SetupError| StartError::Tls { address, why: error.to_string() };
-        let keeper = tls.map(|tls| Keeper::open(&tls_setup(tls), unix_now())).transpose().map_err(wrong)?;
-        let sockets = listener::bind(address, cores).map_err(listen)?;
-        let bound = sockets[0].local_addr().map_err(listen)?;
-        let (places, odd_names) = (Places::of(connections), OddNames::from(odd_names));
-        for (entrances, socket) in open.entrances.iter_mut().zip(sockets) {
-            let tls = keeper.as_ref().map(Keeper::tls);
-            entrances.push(Entrance { number: entrances.len(), socket, tls, places: places.clone(), odd_names });
-        }
-        open.addresses.push(bound);
-        open.certificates.extend(keeper.as_ref().map(|keeper| (bound, keeper.cells())));
-        open.keepers.extend(keeper);
-    }
-    Ok(open)
-}
-
-impl From<settings::OddNames> for OddNames {
-    fn from(said: settings::OddNames) -> Self {
-        match said {
-            settings::OddNames::Refuse => Self::Refuse,
-            settings::OddNames::Drop => Self::Drop,
-            settings::OddNames::Pass => Self::Pass,
-        }
-    }
-}
-
-fn tls_setup(tls: settings::ListenerTls) -> TlsSetup {
-    let files =
-        |pair: settings::CertificateFiles| CertificateFiles { certificate: pair.certificate_file, key: pair.key_file };
-    let clients = |clients: settings::ClientAuthentication| Clients {
-        name: clients.name.map(|name| name.as_str().into()),
-        authorities: clients.ca_file,
-        revoked: clients.crl_file,
-        refuses_overdue: clients.crl_overdue == settings::Overdue::Refuse,
-        optional: clients.mode == settings::ClientMode::Optional,
-    };
-    TlsSetup {
-        certificates: tls.certificates.into_iter().map(files).collect(),
-        clients: tls.client_authentication.map(clients),
-        speaks_12: tls.minimum == settings::TlsVersion::V12,
-    }
-}
-
-fn bounds(settings: &Settings, cores: usize) -> Bounds {
-    let limits = &settings.limits;
-    Bounds { cores, per_address: limits.connections_per_address, handshake: limits.handshake.duration() }
 }
 
 fn shared(
