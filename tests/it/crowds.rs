@@ -134,8 +134,9 @@ fn without_descriptors_what_is_open_goes_on_and_a_second_later_all_is_well() {
     let file = scene.site.path().join("settings.toml");
     std::fs::write(&file, listener(&files, "")).unwrap();
     let flags = ["--settings", file.to_str().unwrap(), "--workers", "1"];
-    let router = Router::start_with_files(64, &scene.site.merged(), &flags);
+    let router = Router::start(&scene.site.merged(), &flags, &[]);
     router.until_ready();
+    router.may_open(64);
     let address = router.addresses()[1];
     let client = TlsClient::new(&scene.authority);
     let mut kept = client.connect(address, HOST).unwrap();
@@ -156,6 +157,11 @@ fn without_descriptors_what_is_open_goes_on_and_a_second_later_all_is_well() {
     eventually_within(Duration::from_secs(5), "the new generation to be served", || {
         (kept.client.send(&Request::new("GET", "/")).status == 404).then_some(())
     });
+    // And the one after it: what is kept for reading is taken back at once.
+    scene.site.publish(&boundary_with(&[1], ""), &[registration("/again", 1, "")]);
+    eventually_within(Duration::from_secs(5), "the generation after it to be served", || {
+        (kept.client.send(&Request::new("GET", "/fresh")).status == 404).then_some(())
+    });
     assert!(open() >= 64, "the descriptors had run out no more");
     drop(crowd);
     eventually_within(Duration::from_secs(1), "the router to take connections again", || {
@@ -166,6 +172,29 @@ fn without_descriptors_what_is_open_goes_on_and_a_second_later_all_is_well() {
     assert!(router.metric("postern_accept_failures_total") >= 1.0);
     let lines = router.diagnostics().lines().filter(|line| line.contains("could not be taken")).count();
     assert!((1..=3).contains(&lines), "{lines} lines about it");
+}
+
+#[test]
+fn whoever_is_let_in_finds_a_way_on_also_where_descriptors_are_few() {
+    let origin = Origin::start(|_| Reply::ok("orders"));
+    let site = Site::new(&boundary_with(&[origin.port()], ""), &[registration("/", origin.port(), "")]);
+    let router = Router::start_with_files(104, &site.merged(), &["--workers", "1"]);
+    router.until_ready();
+    // Two for each, and 64 that are the router's own.
+    let mut clients: Vec<Client> = (0..30).map(|_| router.client()).collect();
+    eventually("as many as there is room for", || (router.metric("postern_connections") == 20.0).then_some(()));
+    for client in &mut clients[..20] {
+        assert_eq!(client.send(&Request::new("GET", "/")).status, 200);
+    }
+    assert_eq!(router.metric("postern_connections"), 20.0);
+    assert_eq!(router.metric("postern_accept_failures_total"), 0.0);
+    let told = router.diagnostics();
+    assert!(told.lines().any(|line| line.contains("\"asked\":10000") && line.contains("\"room\":20")), "{told}");
+    // Places that are given back are taken by those who wait.
+    clients.drain(..10);
+    for client in &mut clients {
+        assert_eq!(client.send(&Request::new("GET", "/")).status, 200);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -55,14 +56,16 @@ struct Running {
     child: Child,
     out: Arc<Mutex<String>>,
     err: Arc<Mutex<String>>,
+    deaf: Arc<AtomicBool>,
 }
 
 impl Running {
     fn start(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let out = collect(child.stdout.take().unwrap());
-        let err = collect(child.stderr.take().unwrap());
-        Self { child, out, err }
+        let deaf: Arc<AtomicBool> = Arc::default();
+        let out = collect(child.stdout.take().unwrap(), Arc::default());
+        let err = collect(child.stderr.take().unwrap(), Arc::clone(&deaf));
+        Self { child, out, err, deaf }
     }
 
     fn out(&self) -> String {
@@ -90,7 +93,8 @@ impl Drop for Running {
     }
 }
 
-fn collect(stream: impl std::io::Read + Send + 'static) -> Arc<Mutex<String>> {
+/// What is read of a stream, which is closed behind the first line that comes once nobody listens any more.
+fn collect(stream: impl std::io::Read + Send + 'static, deaf: Arc<AtomicBool>) -> Arc<Mutex<String>> {
     let text = Arc::new(Mutex::new(String::new()));
     let shared = Arc::clone(&text);
     std::thread::spawn(move || {
@@ -98,6 +102,9 @@ fn collect(stream: impl std::io::Read + Send + 'static) -> Arc<Mutex<String>> {
             let mut text = shared.lock().unwrap();
             text.push_str(&line);
             text.push('\n');
+            if deaf.load(Ordering::Relaxed) {
+                return;
+            }
         }
     });
     text
@@ -142,6 +149,18 @@ impl Router {
         launcher.args(["-ec", &format!("ulimit -n {files}\nexec \"$@\""), "sh"]).arg(command("postern-router"));
         let flags: Vec<&str> = std::iter::once("--allow-loopback-destinations").chain(flags.iter().copied()).collect();
         Self::launch(launcher, merged, &flags, &[])
+    }
+
+    /// Reads one more of its diagnostics, and then closes what they come by.
+    pub fn stop_listening(&self) {
+        self.running.deaf.store(true, Ordering::Relaxed);
+    }
+
+    /// Leaves the router room for so many open files, from now on.
+    pub fn may_open(&self, files: usize) {
+        let process = self.id().to_string();
+        let set = Command::new("prlimit").args(["--pid", &process, &format!("--nofile={files}")]).status().unwrap();
+        assert!(set.success(), "{set}");
     }
 
     fn launch(mut command: Command, merged: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
