@@ -299,7 +299,9 @@ fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("POSTERN_LOG").unwrap_or_else(|_| {
         tracing_subscriber::EnvFilter::new("info,hickory_resolver=error,hickory_net=error,hickory_proto=error")
     });
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // A line that cannot be written is lost: the subscriber would tell of it at the same place, and panic there.
+    let told = tracing_subscriber::fmt().json().log_internal_errors(false);
+    told.with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
 async fn wait_for_signal() {

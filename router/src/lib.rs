@@ -15,6 +15,7 @@ mod buffer;
 pub mod cli;
 mod client_certificate;
 mod connection;
+mod descriptors;
 mod digits;
 mod doctor;
 mod drain;
@@ -304,7 +305,7 @@ fn shared(
         tunnel_grace: settings.limits.tunnel_grace.duration(),
         tunnel_lifetime: settings.limits.tunnel_lifetime.duration(),
         http2_requests: settings.limits.http2_requests,
-        connections_per_core: (settings.limits.connections / cores).max(1),
+        connections_per_core: (connections(settings) / cores).max(1),
         signature_skew: settings.limits.signature_skew.duration(),
         passwords: Passwords::new(Passwords::threads_for(cores)),
         audit,
@@ -315,6 +316,21 @@ fn shared(
         identity_keys: key_keeper.map(KeyKeeper::keys),
         tracing: trace_rules(&settings.tracing),
     }
+}
+
+/// How many connections of clients there may be at once, as asked for and as far as there is room for them.
+fn connections(settings: &Settings) -> usize {
+    let (asked, descriptors) = (settings.limits.connections, descriptors::raise());
+    let room = descriptors::room(descriptors, asked);
+    if room < asked {
+        tracing::warn!(
+            asked,
+            room,
+            descriptors,
+            "not as many connections as limits.connections says: the process may not open enough files; raise its hard limit (ulimit -Hn)"
+        );
+    }
+    room
 }
 
 /// How traces are begun and kept, where there is a collector for them.
@@ -480,7 +496,7 @@ fn serve_core(parts: CoreParts) {
             });
         }
         tend(&core).await;
-        core.tend();
+        tend_once(&core);
     });
     end(runtime);
 }
@@ -489,13 +505,17 @@ fn serve_core(parts: CoreParts) {
 async fn tend(core: &Core) {
     const TEND: Duration = Duration::from_millis(250);
     loop {
-        // What fails here is tried again; its thread must not end, with every connection on it.
-        let _ = catch_unwind(AssertUnwindSafe(|| core.tend()));
+        tend_once(core);
         tokio::select! {
             () = tokio::time::sleep(TEND) => {}
             () = core.shared.drain.reached(Phase::Over) => return,
         }
     }
+}
+
+/// What fails here is tried again; its thread must not end, with every connection on it.
+fn tend_once(core: &Core) {
+    let _ = catch_unwind(AssertUnwindSafe(|| core.tend()));
 }
 
 /// What the admin listener tells of.

@@ -185,6 +185,22 @@ fn without_any_event_the_poll_brings_it_within_two_seconds() {
 }
 
 #[test]
+fn a_router_whose_diagnostics_nobody_takes_any_more_goes_on() {
+    let files = Files::new(1);
+    let place = tempfile::tempdir().unwrap();
+    renamed(place.path(), &files.generation(1));
+    let router = Router::start(&place.path().join("merged.json"), &[], &[]);
+    router.until_ready();
+    router.stop_listening();
+    // The line about the first of them is the last that is read; those about the others cannot be written.
+    for generation in 2..6 {
+        renamed(place.path(), &files.generation(generation));
+        files.until_served(&router, generation, POLL * 5);
+    }
+    assert!(!router.diagnostics().contains("\"generation\":3"), "{}", router.diagnostics());
+}
+
+#[test]
 fn a_rename_of_ten_thousand_routes_is_served_soon() {
     let files = Files::new(10_000);
     for (how, events, renames) in [
