@@ -51,7 +51,7 @@ pub(crate) struct FileWatch {
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) store: Arc<Store>,
     pub(crate) transitions: Transitions,
-    /// Let go of for as long as a file is judged.
+    /// Let go of for as long as a file is read.
     pub(crate) reserve: Reserve,
 }
 
@@ -165,7 +165,6 @@ impl FileWatch {
             return;
         }
         let started = Instant::now();
-        self.reserve.release();
         match self.read(&self.path) {
             // The same bytes again, perhaps after others: they were judged, and are what is served or not.
             Ok((reading, _, bytes)) if seen.bytes == Some(bytes) => {
@@ -186,7 +185,6 @@ impl FileWatch {
                 self.reject(reason, message);
             }
         }
-        self.reserve.take();
         seen.fingerprint = Some(fingerprint);
     }
 
@@ -202,8 +200,8 @@ impl FileWatch {
     /// Reads and checks a file, and the secrets that it names, if they are there; the digest is that of all of it. Secrets
     /// that it does not name are another generation's, and no news.
     fn read(&self, path: &Path) -> Result<(Reading, Secrets, Digest), (&'static str, String)> {
-        let bytes = file::read_bounded(path, limits::MERGED_FILE_BYTES)
-            .map_err(|error| (word_of(&error), error.to_string()))?;
+        let bytes =
+            self.bytes(path, limits::MERGED_FILE_BYTES).map_err(|error| (word_of(&error), error.to_string()))?;
         let reading = merged::read(&bytes, self.key.as_ref()).map_err(|error| (error.reason(), error.to_string()))?;
         let secrets = self
             .secrets()
@@ -213,10 +211,17 @@ impl FileWatch {
         Ok((reading, secrets, Digest::of(both.as_bytes())))
     }
 
+    /// The bytes of a file, by the descriptor that is kept for it; for no longer than that takes, since others wait for one.
+    fn bytes(&self, path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
+        self.reserve.release();
+        let read = file::read_bounded(path, most);
+        self.reserve.take();
+        read
+    }
+
     /// An error when the system has no room to read them now: without them callers would be refused who are known.
     fn secrets(&self) -> Result<Secrets, ReadError> {
-        match file::read_bounded(&self.directory().join(secrets::FILE_NAME), limits::BOUNDARY_BYTES).map(Zeroizing::new)
-        {
+        match self.bytes(&self.directory().join(secrets::FILE_NAME), limits::BOUNDARY_BYTES).map(Zeroizing::new) {
             Ok(bytes) => Ok(Secrets::from_bytes(&bytes).unwrap_or_else(|why| {
                 tracing::error!(why, "secrets cannot be read: issuers that need one have no keys");
                 Secrets::default()
