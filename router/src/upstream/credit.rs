@@ -11,12 +11,15 @@ use http::StatusCode;
 
 use super::limits;
 
+/// What a destination has that never lost a request.
+const WHOLE: u32 = limits::REPEATS_AT_ONCE * limits::REQUESTS_PER_REPEAT;
+
 /// What is left for one destination, in parts of one request.
 pub(super) struct Credit(Cell<u32>);
 
 impl Default for Credit {
     fn default() -> Self {
-        Self(Cell::new(limits::REPEATS_AT_ONCE * limits::REQUESTS_PER_REPEAT))
+        Self(Cell::new(WHOLE))
     }
 }
 
@@ -26,7 +29,7 @@ impl Credit {
         self.add(1);
     }
 
-    /// What was sent again was answered with this status: a destination that answers well has it back.
+    /// What was spent was answered with this status: a destination that answers well has it back.
     pub(super) fn answered(&self, status: StatusCode) {
         if !status.is_server_error() {
             self.add(limits::REQUESTS_PER_REPEAT);
@@ -34,7 +37,12 @@ impl Credit {
     }
 
     fn add(&self, parts: u32) {
-        self.0.set((self.0.get() + parts).min(limits::REPEATS_AT_ONCE * limits::REQUESTS_PER_REPEAT));
+        self.0.set((self.0.get() + parts).min(WHOLE));
+    }
+
+    /// Whether it says no more than one that is new.
+    pub(super) fn is_whole(&self) -> bool {
+        self.0.get() == WHOLE
     }
 
     /// Whether one may be sent again; that is counted.

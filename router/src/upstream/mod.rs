@@ -202,6 +202,7 @@ impl Upstreams {
         phases: &mut Phases,
     ) -> Result<(Box<Connection>, ResponseHead), Rejection> {
         let repeatable = is_idempotent(method) && upload.is_bodiless();
+        let mut spent = false;
         while fresh.is_none()
             && let Some(mut kept) = self.pool.take(destination, !repeatable, upload.moved())
         {
@@ -209,9 +210,9 @@ impl Upstreams {
             phases.reused = true;
             match answer(&mut kept, upload, method, deadlines, phases).await {
                 Ok(head) => return Ok((kept, head)),
-                Err(failure)
-                    if failure.lost && (upload.is_unsent() || repeatable && self.pool.may_repeat(destination)) =>
-                {
+                Err(failure) if failure.lost && upload.is_unsent() => upload.rewind(),
+                Err(failure) if failure.lost && repeatable && self.pool.may_repeat(destination) => {
+                    spent = true;
                     upload.rewind();
                 }
                 Err(failure) => return Err(failure.rejection),
@@ -231,7 +232,7 @@ impl Upstreams {
         upload.only_once();
         match answer(&mut connection, upload, method, deadlines, phases).await {
             Ok(head) => {
-                if phases.attempts > 1 {
+                if spent {
                     self.pool.repeated(destination, head.status());
                 }
                 Ok((connection, head))

@@ -67,7 +67,7 @@ impl Pool {
 
     /// Whether a request that was lost on one of them may be sent again, as far as that is a matter of how many are.
     pub(super) fn may_repeat(&self, destination: &Destination) -> bool {
-        self.idle.borrow().get(destination.key()).is_none_or(|kept| kept.credit.spend())
+        self.idle.borrow_mut().entry(Arc::clone(destination.key())).or_default().credit.spend()
     }
 
     /// What was sent again was answered with this status.
@@ -110,7 +110,8 @@ impl Pool {
     pub(super) fn reap(&self, now: Instant) {
         self.idle.borrow_mut().retain(|_, kept| {
             kept.idle.retain_mut(|idle| is_young(&idle.connection, idle.since, now) && idle.connection.is_fit(false));
-            !kept.idle.is_empty()
+            // A destination that fails has none idle; how often it was asked again is not forgotten for that.
+            !kept.idle.is_empty() || !kept.credit.is_whole()
         });
         self.recount();
     }

@@ -121,7 +121,7 @@ impl Upstreams {
         let (method, framing) = (outbound.method().clone(), body.framing());
         let mut upload = Upload::new(Sending::new(outbound, framing)?, body, framing, Instant::now());
         let repeatable = is_idempotent(&method) && upload.is_bodiless();
-        let mut again = true;
+        let (mut again, mut spent) = (true, false);
         slot.credit().earn();
         let response = loop {
             let failure = match answer(&slot, destination, &mut upload, &deadlines, phases).await {
@@ -131,7 +131,10 @@ impl Upstreams {
             let may_repeat = match failure.done {
                 Done::Unsent if slot.reused => true,
                 Done::Unsent | Done::Nothing => upload.is_untouched() && std::mem::take(&mut again),
-                Done::Unknown => repeatable && std::mem::take(&mut again) && slot.credit().spend(),
+                Done::Unknown => {
+                    spent = repeatable && std::mem::take(&mut again) && slot.credit().spend();
+                    spent
+                }
                 Done::Whatever => false,
             };
             if !may_repeat {
@@ -146,7 +149,7 @@ impl Upstreams {
             };
         };
         let (parts, stream) = response.into_parts();
-        if phases.attempts > 1 {
+        if spent {
             slot.credit().answered(parts.status);
         }
         let head = response_head(&parts, &method, stream.is_end_stream())?;

@@ -29,6 +29,25 @@ fn requests_one_after_another_share_a_connection() {
 }
 
 #[test]
+fn what_is_sent_again_in_vain_is_not_forgotten_while_nothing_is_idle() {
+    local(async {
+        let upstreams = upstreams();
+        let server = Server::answering(OK).await;
+        let destination = server.destination();
+        get(&upstreams, &destination).await.unwrap();
+        let pool = &upstreams.pool;
+        drop(pool.take(&destination, false, Instant::now()).unwrap());
+        let again = (0..200).filter(|_| {
+            pool.reap(Instant::now());
+            pool.may_repeat(&destination)
+        });
+        assert_eq!(again.count(), 64);
+        pool.retain(&HashSet::new());
+        assert!(pool.may_repeat(&destination), "what is served no more is remembered");
+    });
+}
+
+#[test]
 fn answers_of_every_framing_leave_the_connection_in_use() {
     for answer in [
         "HTTP/1.1 204 No Content\r\n\r\n",
