@@ -119,6 +119,10 @@ pub(crate) fn arrives(head: &RequestHead, settable: &[HeaderName], name: &str) -
         |name: &[u8]| is_named(name, settable.iter().map(HeaderName::as_str)) || is_named(name, named.iter().copied());
     let goes_on = |name: &[u8]| !is_hop_by_hop(name) && !is_never_forwarded(name) && !is_ours(name);
     let bytes = name.as_bytes();
+    if is_odd(bytes) && head.fields().get(name).is_none() {
+        // Its listener dropped it.
+        return false;
+    }
     // The same length is written again.
     let same_length = matches!(head.framing(), Framing::Length(_)) && name == "content-length" && !is_ours(bytes);
     same_length || (goes_on(bytes) && (!is_odd(bytes) || goes_on(&plain(bytes))))

@@ -47,22 +47,16 @@ fn handshake(head: &RequestHead) -> Result<Handshake, &'static str> {
         return Err("a handshake has no body");
     }
     // A list of protocols would leave open which one the destination takes.
-    if !only(head, "upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
+    if !head.fields().only("upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
         return Err("more than a WebSocket is offered");
     }
-    if only(head, "sec-websocket-version") != Some(websocket::VERSION.as_bytes()) {
+    if head.fields().only("sec-websocket-version") != Some(websocket::VERSION.as_bytes()) {
         return Err("the only version of the protocol is 13");
     }
-    match only(head, "sec-websocket-key") {
+    match head.fields().only("sec-websocket-key") {
         Some(key) if websocket::is_key(key) => Ok(Handshake { accept: websocket::accept(key) }),
         _ => Err("the key is not one of 16 bytes"),
     }
-}
-
-/// The value of a field that is there once.
-fn only<'h>(head: &'h RequestHead, name: &'h str) -> Option<&'h [u8]> {
-    let mut values = head.fields().all(name);
-    values.next().filter(|_| values.next().is_none())
 }
 
 impl Handshake {
