@@ -57,7 +57,7 @@ where
         let asked = Asked::of(&head);
         let (exchange, answer) = pipeline::handle(core, arrival, head, &mut reader).await;
         // What was reading the request when it panicked may not know where the next one begins.
-        let ending = asked.closes || shared.drain.is_ending() || exchange.has_panicked();
+        let ending = asked.closes || shared.drain.is_ending() || exchange.is_in_doubt();
         let after = match answer {
             Answer::Local(answer) => {
                 let ending = ending || !reader.can_drain();

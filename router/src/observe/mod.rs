@@ -174,8 +174,8 @@ impl Exchange {
         }
     }
 
-    /// Whether the router failed over it: what was at work on it is in no known state.
-    pub(crate) fn has_panicked(&self) -> bool {
+    /// Whether the router failed over it: what was at work on it may be in no known state.
+    pub(crate) fn is_in_doubt(&self) -> bool {
         self.record.reason == Some(Reason::Internal)
     }
 
@@ -200,16 +200,23 @@ impl Exchange {
 
     /// The answer broke off.
     pub(crate) fn answer_failed(&mut self, reason: Reason) {
-        self.record.reason = Some(reason);
+        self.failed(reason);
         self.ended = Ended::Failed;
     }
 }
 
 impl Exchange {
+    fn failed(&mut self, reason: Reason) {
+        self.record.reason = Some(reason);
+        if reason == Reason::Internal {
+            self.record.detail = "the router panicked over this answer".into();
+        }
+    }
+
     fn finish(&mut self) {
         if self.ended == Ended::Open && self.record.reason.is_none() {
             let reason = if panicking() { Reason::Internal } else { Reason::ClientClosed };
-            self.record.reason = Some(reason);
+            self.failed(reason);
             if self.record.status == 0 {
                 self.record.status = reason.status().as_u16();
             }
