@@ -23,8 +23,8 @@ use crate::rights::Verdict;
 
 /// Buffers on their way to the writing thread; as many as this may wait.
 const WAITING: usize = 64;
-/// A buffer is handed over when it holds this many bytes.
-const FULL: usize = 32 * 1024;
+/// A buffer is handed over when it holds this many bytes: each time costs waking the thread that writes.
+const FULL: usize = 64 * 1024;
 
 /// The thread that writes.
 pub(crate) struct LogWriter {
