@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postern_config::value::Period;
-use postern_tests::{Client, HOST, Origin, Reply, Request, Site, boundary_with, eventually, registration};
-use tokio::net::TcpStream;
+use postern_tests::{Client, HOST, Origin, Reply, Request, Site, boundary_with, eventually, registration, talk_http2};
 
 use crate::Router;
 use crate::http1::Fields;
@@ -207,17 +206,6 @@ fn a_core_that_panics_while_it_is_looked_after_goes_on() {
     scene.is_at_rest(0.0);
 }
 
-/// Several requests at once on one connection of HTTP/2.
-fn over_http2<T>(scene: &Scene, talk: impl AsyncFnOnce(h2::client::SendRequest<Bytes>) -> T) -> T {
-    let address = scene.router().addresses()[0];
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-        let stream = TcpStream::connect(address).await.unwrap();
-        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-        tokio::spawn(connection);
-        tokio::time::timeout(Duration::from_secs(30), talk(sender)).await.unwrap()
-    })
-}
-
 fn head(method: &str, place: &str, kind: &str) -> http::Request<()> {
     let uri = format!("http://{HOST}/{place}");
     let head = http::Request::builder().method(method).uri(uri).header("content-type", kind);
@@ -251,7 +239,7 @@ fn a_stream_that_panics_harms_no_neighbour_on_its_connection() {
         Reply::Raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n".into())
     });
     let scene = Scene::before(origin.port());
-    over_http2(&scene, async |mut sender| {
+    talk_http2(None, scene.router().addresses()[0], async |mut sender| {
         let (neighbour, _) = sender.send_request(head("GET", "neighbour", "text/plain"), true).unwrap();
         for _ in 0..5 {
             let (answer, _) = sender.send_request(head("GET", "stage", "text/plain"), true).unwrap();
@@ -292,7 +280,7 @@ fn the_rest_of_a_request_that_panics_ends_the_answer_that_waits_for_it() {
         let _ = stream.read_to_end(&mut Vec::new());
     });
     let scene = Scene::before(port);
-    over_http2(&scene, async |mut sender| {
+    talk_http2(None, scene.router().addresses()[0], async |mut sender| {
         let (answer, mut stream) = sender.send_request(head("POST", "both", "text/plain"), false).unwrap();
         let answer = answer.await.unwrap();
         stream.send_data(Bytes::from_static(b"strike!"), false).unwrap();

@@ -1,12 +1,9 @@
 //! A destination in trouble is not given more to do than clients ask for: what is sent once more is a tenth at most.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use postern_tests::frames::{self, Frame, kind};
+use postern_tests::frames::{kind, settings};
 use postern_tests::{RawOrigin, Request, Router, Site, boundary_with, registration, runs};
 
 /// What is let through at once, beyond a tenth.
@@ -62,30 +59,16 @@ fn a_destination_that_fails_is_not_asked_more_often_than_clients_ask() {
 
 #[test]
 fn nor_is_one_that_resets_sessions_of_http2() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
     let arrived: Arc<AtomicUsize> = Arc::default();
     let count = Arc::clone(&arrived);
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let count = Arc::clone(&count);
-            std::thread::spawn(move || {
-                let _ = stream.set_read_timeout(Some(Duration::from_secs(20)));
-                let mut preface = [0; frames::PREFACE.len()];
-                let begun = stream.read_exact(&mut preface).and_then(|()| stream.write_all(&frames::settings(&[])));
-                if begun.is_err() {
-                    return;
-                }
-                while let Ok(frame) = Frame::read(&mut stream) {
-                    if frame.kind == kind::HEADERS {
-                        count.fetch_add(1, Ordering::SeqCst);
-                        let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
-                        return;
-                    }
-                }
-            });
+    let origin = RawOrigin::of_http2(settings(&[]), move |wire, came| {
+        let asked = came.kind == kind::HEADERS;
+        if asked {
+            count.fetch_add(1, Ordering::SeqCst);
+            wire.reset();
         }
+        !asked
     });
     // One after the other: those at once would share a session, and its end.
-    hold("resets every session", port, "h2c", 1, &arrived);
+    hold("resets every session", origin.port(), "h2c", 1, &arrived);
 }

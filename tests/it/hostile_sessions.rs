@@ -2,14 +2,13 @@
 //! away. The client gets a 502 or 504 with a reason, the answer, or one that visibly breaks off; memory stays bounded,
 //! and other destinations' answers are right all the while.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-use std::time::Duration;
+use std::io::ErrorKind;
 
 use postern_tests::frames::{self, Frame, announced, data, flag, frame, headers, kind, ping, settings, window_update};
 use postern_tests::hpack::Block;
-use postern_tests::{Client, Http2Origin, Message, Request, Router, Site, boundary_with, eventually, registration};
+use postern_tests::{
+    Client, Http2Origin, Message, RawOrigin, Request, Router, Site, Wire, boundary_with, eventually, registration,
+};
 
 /// What a client may see.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,45 +58,23 @@ impl Hostile {
         self
     }
 
-    fn serve(&self, stream: &mut TcpStream) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(Duration::from_secs(5)))?;
-        let mut preface = [0; frames::PREFACE.len()];
-        stream.read_exact(&mut preface)?;
-        stream.write_all(&self.greeting)?;
-        loop {
-            let came = Frame::read(stream)?;
-            match came.kind {
-                kind::SETTINGS if came.flags & flag::ACK == 0 => {
-                    stream.write_all(&frame(kind::SETTINGS, flag::ACK, 0, b""))?;
-                }
-                kind::HEADERS => {
-                    stream.write_all(&(self.bytes)(came.stream))?;
-                    let unit = (self.flood)(came.stream);
-                    (0..self.times).try_for_each(|_| stream.write_all(&unit))?;
-                    if self.closes {
-                        return Ok(());
-                    }
-                }
-                _ => {}
+    /// What it does about a frame; says whether it goes on.
+    fn play(&self, wire: &mut Wire, came: &Frame) -> bool {
+        match came.kind {
+            kind::SETTINGS if came.flags & flag::ACK == 0 => wire.write(&frame(kind::SETTINGS, flag::ACK, 0, b"")),
+            kind::HEADERS => {
+                let unit = (self.flood)(came.stream);
+                let said = wire.write(&(self.bytes)(came.stream)) && (0..self.times).all(|_| wire.write(&unit));
+                said && !self.closes
             }
+            _ => true,
         }
     }
 
-    fn start(self) -> (&'static str, Outcome, u16) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (name, outcome, port) = (self.name, self.outcome, listener.local_addr().unwrap().port());
-        let case = Arc::new(self);
-        std::thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                let case = Arc::clone(&case);
-                std::thread::spawn(move || {
-                    // Whoever is cut off says no more.
-                    let _ = case.serve(&mut stream);
-                });
-            }
-        });
-        (name, outcome, port)
+    fn start(mut self) -> (&'static str, Outcome, u16) {
+        let (name, outcome, greeting) = (self.name, self.outcome, std::mem::take(&mut self.greeting));
+        let origin = RawOrigin::of_http2(greeting, move |wire, came| self.play(wire, came));
+        (name, outcome, origin.port())
     }
 }
 

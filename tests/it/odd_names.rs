@@ -47,11 +47,7 @@ impl Scene {
                 registration("/narrow", port, "match: {headers: {x-api-version: '2'}}"),
             ],
         );
-        let more = LISTENERS.map(|(said, _)| format!("[[listeners]]\naddress = \"127.0.0.1:0\"\n{said}\n"));
-        let file = site.path().join("settings.toml");
-        std::fs::write(&file, more.concat()).unwrap();
-        let router = Router::start(&site.merged(), &["--settings", file.to_str().unwrap()], &[]);
-        router.until_ready();
+        let router = listening(&site);
         let claims = json!({"iss": ISSUER, "aud": "api", "sub": "carol", "exp": seconds_from_now(600)});
         let token = signer.token(&claims);
         Self { origin, router, token, site }
@@ -81,6 +77,16 @@ impl Scene {
         let arrived = self.origin.received().into_iter().skip(before).last();
         (status, arrived)
     }
+}
+
+/// A router of the site with those listeners.
+fn listening(site: &Site) -> Router {
+    let more = LISTENERS.map(|(said, _)| format!("[[listeners]]\naddress = \"127.0.0.1:0\"\n{said}\n"));
+    let file = site.path().join("settings.toml");
+    std::fs::write(&file, more.concat()).unwrap();
+    let router = Router::start(&site.merged(), &["--settings", file.to_str().unwrap()], &[]);
+    router.until_ready();
+    router
 }
 
 /// The same name where all spellings are one.
@@ -185,11 +191,7 @@ fn trailers_with_odd_names_never_arrive() {
     let port = origin.port();
     let boundary = boundary_with(&[port], "").replace("addresses:", "protocol: h2c, addresses:");
     let site = Site::new(&boundary, &[registration("/", port, "policies: {identity_headers: {x-user-id: sub}}")]);
-    let file = site.path().join("settings.toml");
-    let more = LISTENERS.map(|(said, _)| format!("[[listeners]]\naddress = \"127.0.0.1:0\"\n{said}\n"));
-    std::fs::write(&file, more.concat()).unwrap();
-    let router = Router::start(&site.merged(), &["--settings", file.to_str().unwrap()], &[]);
-    router.until_ready();
+    let router = listening(&site);
     for address in router.addresses() {
         let request = Message::request("POST /").body("body").trailer("x-kept", "1");
         let request = request.trailer("x_user_id", "forged").trailer("x.user.id", "forged").trailer("x_a", "1");

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::frames::{Frame, PREFACE};
+
 /// A listening socket; ends with the test's process.
 pub struct RawOrigin {
     address: SocketAddr,
@@ -37,6 +39,19 @@ impl RawOrigin {
             }
         });
         Self { address, accepted, ended }
+    }
+
+    /// The same frame by frame, on connections of HTTP/2: says `greeting` where settings belong, then plays `part` for
+    /// each frame that comes, until that says not to go on.
+    pub fn of_http2(greeting: Vec<u8>, part: impl Fn(&mut Wire, &Frame) -> bool + Send + Sync + 'static) -> Self {
+        Self::start(move |wire| {
+            // Who takes nothing more keeps no thread for long.
+            let _ = wire.stream.get_ref().set_write_timeout(Some(Duration::from_secs(5)));
+            let mut goes_on = wire.read(PREFACE.len() as u64) == PREFACE && wire.write(&greeting);
+            while goes_on {
+                goes_on = Frame::read(&mut wire.stream).is_ok_and(|came| part(wire, &came));
+            }
+        })
     }
 
     /// Its port on the loopback address.
