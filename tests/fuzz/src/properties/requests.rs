@@ -173,8 +173,16 @@ fn survives_writing(parts: &Parts) {
     }
     let again = RequestHead::parse(&written).map(|head| Parts::of(&head));
     assert_eq!(again.as_ref(), Ok(parts), "read otherwise when written again");
-    // Where the client said nothing of a body, the router may say that there is none: one field more than may come in.
-    if parts.fields.len() == FIELDS {
+    let plain = parts.authority.is_none() && parts.fields.iter().all(|(name, _)| name.is_ascii());
+    if plain {
+        let fields = parts.fields.iter().map(|(name, value)| (std::str::from_utf8(name).unwrap(), &value[..]));
+        let size = (parts.fields.len(), parts.fields.iter().map(|(name, value)| name.len() + value.len()).sum());
+        let carried =
+            RequestHead::from_parts(parts.method.clone(), &parts.target, fields, size, parts.framing).unwrap();
+        assert_eq!(Parts { old: parts.old, ..Parts::of(&carried) }, *parts, "read otherwise when carried");
+    }
+    // What is sent may have one field more than may come in.
+    if parts.fields.len() == FIELDS && gains_a_field(parts) {
         return;
     }
     let mut head = Buffer::small();
@@ -185,12 +193,10 @@ fn survives_writing(parts: &Parts) {
     let others =
         |parts: &Parts| parts.fields.iter().filter(|(name, _)| !says_framing(name)).cloned().collect::<Vec<_>>();
     assert_eq!(others(&sent), others(parts), "other fields when sent");
-    let plain = parts.authority.is_none() && parts.fields.iter().all(|(name, _)| name.is_ascii());
-    if plain {
-        let fields = parts.fields.iter().map(|(name, value)| (std::str::from_utf8(name).unwrap(), &value[..]));
-        let size = (parts.fields.len(), parts.fields.iter().map(|(name, value)| name.len() + value.len()).sum());
-        let carried =
-            RequestHead::from_parts(parts.method.clone(), &parts.target, fields, size, parts.framing).unwrap();
-        assert_eq!(Parts { old: parts.old, ..Parts::of(&carried) }, *parts, "read otherwise when carried");
-    }
+}
+
+/// Whether the router says that there is no body where the client said nothing of one (RFC 9110 §8.6).
+fn gains_a_field(parts: &Parts) -> bool {
+    matches!(parts.method, Method::POST | Method::PUT | Method::PATCH)
+        && !parts.fields.iter().any(|(name, _)| says_framing(name))
 }
