@@ -14,7 +14,7 @@ SMALL = 10
 LARGE = 10_000
 # As many callers as a busy gateway sees at once; a cache of verified tokens has to hold that many to be of use.
 CALLERS = 1000
-# More tokens than a core's memory of verified ones holds, which is some 3 500 of this length.
+# More tokens than a core's memory of verified ones holds, which is some 3 300 of this length.
 ANEW = 40_000
 # Ways behind a token, and whose tokens they take.
 GATEWAYS = {"hs": "hs", "rs": "rs", "po": "rs"}

@@ -22,6 +22,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     Attack::ended("frames on stream nought that have none", stream_nought),
     Attack::ended("pushes", pushes),
     Attack::ended("settings that no peer may have", wrong_settings),
+    // Right either way: they are read about as fast as they come, and the library ends it where too many of them wait.
     Attack::either("bodies that come in single bytes", single_bytes),
 ];
 

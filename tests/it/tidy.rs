@@ -283,8 +283,8 @@ const LAYERS: &[Row] = &[
     (
         "router/src/",
         &["crate::settings"],
-        &["router/src/lib.rs", "router/src/cli.rs", "router/src/admin.rs"],
-        "only lib reads settings",
+        &["router/src/lib.rs", "router/src/entrances.rs", "router/src/cli.rs", "router/src/admin.rs"],
+        "only who starts it reads settings",
     ),
     (
         "router/src/",
