@@ -195,7 +195,7 @@ impl Upstreams {
     async fn exchange<B: ClientBody>(
         &self,
         destination: &Destination,
-        fresh: Option<Connection>,
+        fresh: Option<Box<Connection>>,
         deadlines: &Deadlines,
         method: &Method,
         upload: &mut Upload<B>,
@@ -225,7 +225,7 @@ impl Upstreams {
             }
         }
         let mut connection = match fresh {
-            Some(fresh) => Box::new(fresh),
+            Some(fresh) => fresh,
             // Boxed, so that what waits for an answer has not the size of what dials.
             None => Box::pin(self.open(destination, deadlines, phases)).await?,
         };

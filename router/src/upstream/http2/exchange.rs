@@ -30,7 +30,7 @@ pub(in crate::upstream) enum Reached {
     /// A place on a session.
     Session(Slot),
     /// HTTP/1.1 after all, perhaps on a connection that was just made.
-    Http1(Option<Connection>),
+    Http1(Option<Box<Connection>>),
 }
 
 /// An attempt that brought no answer.
@@ -94,7 +94,7 @@ impl Upstreams {
         match (destination.speaks(), destination.tls().is_some(), stream.agreed_on_http2()) {
             (Speaks::Either, _, false) => {
                 duty.spoke_http1();
-                Ok(Reached::Http1(Some(Connection::new(stream))))
+                Ok(Reached::Http1(Some(Box::new(Connection::new(stream)))))
             }
             (_, true, false) => {
                 let rejection = Rejection::new(Reason::TlsFailed, "the destination does not agree on HTTP/2");
