@@ -56,7 +56,7 @@ fn told(answer: &str) -> u64 {
 fn reloads_of_ten_thousand_routes_under_load_fail_no_request_break_no_connection_and_take_no_memory() {
     let reloads = runs("reloads of 10 000 routes under load", 30, 10_000) as u64;
     let warm = if reloads < 500 { 10 } else { 100 };
-    let origin = Origin::named("fleet");
+    let origin = Origin::named("fleet").forgetful();
     let fleet = Fleet::new(10_000, origin.port());
     let site = Site::empty();
     file::replace(&site.merged(), &fleet.generation(1), 0o640).unwrap();
